@@ -111,7 +111,7 @@ def fit(learn: Learner, epochs: int, lr_max=1e-3, schedule='one_cycle', cbs=()):
     if schedule == 'one_cycle': return learn.fit_one_cycle(epochs, lr_max, cbs=cbs)
     factor = dict(constant=lambda pos: 1., cosine=SchedCos(1., 0.)).get(schedule, schedule)
     if not callable(factor): raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
-    if learn.opt is None: learn.create_optimizer()
+    if learn.opt is None: learn.create_opt()
     learn.opt.set_hyper('lr', lr_max)
     peaks = [h['lr'] for h in learn.opt.hypers]
     learn.fit(epochs, cbs=[ParamScheduler({'lr': lambda pos: np.array([factor(pos) * p for p in peaks])}), *cbs])

@@ -1,0 +1,62 @@
+"Figures describe themselves, intervals hold, and measured numbers are written only where they belong."
+import json
+
+import matplotlib.pyplot as plt, numpy as np, pytest
+from hypothesis import given, settings, strategies as st
+
+from course_utils import report
+from course_utils.config import CourseError
+from course_utils.data import grid, photo
+
+
+def test_a_figure_needs_words():
+    with pytest.raises(CourseError, match='alt text'): report.show(photo('coffee', 32), '  ')
+
+
+def test_figure_has_alternative_text_and_is_closed():
+    fig, ax = plt.subplots()
+    out = report.show(fig, 'A "quoted" <b>line</b>.')._repr_mimebundle_()
+    assert 'alt="A &quot;quoted&quot; &lt;b&gt;line&lt;/b&gt;."' in out['text/html'] and not plt.get_fignums()
+
+
+def test_grid_places_pictures():
+    x = [np.full((8, 8, 3), v, np.uint8) for v in (10, 90, 200)]
+    g = grid(x, columns=2, cell=16)
+    assert g.shape == (40, 40, 3) and (g[:16, :16] == 10).all() and (g[:16, 20:36] == 90).all() and (g[20:36, :16] == 200).all() and (g[20:, 20:] == 255).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_interval_is_near_the_normal_one(seed):
+    v = np.random.default_rng(seed).normal(3, 2, 400)
+    low, high = report.interval(v)
+    half = 1.96 * v.std() / 20
+    assert abs(low - (v.mean() - half)) < .25 * half and abs(high - (v.mean() + half)) < .25 * half
+
+
+def test_interval_covers():
+    "Of many samples, about 95 in 100 intervals hold the true mean."
+    rng = np.random.default_rng(0)
+    hits = sum(low <= .8 <= high for low, high in (report.interval(rng.random(300) < .8, n=400) for _ in range(300)))
+    assert 270 <= hits <= 297
+
+
+def test_nothing_is_recorded_unasked(tmp_path, monkeypatch):
+    monkeypatch.delenv('COURSE_RESULTS', raising=False)
+    monkeypatch.setattr(report, 'results_dir', lambda: tmp_path)
+    report.record('00', 'solar', accuracy=1.)
+    assert not list(tmp_path.iterdir())
+
+
+def test_record_keeps_other_profiles(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu'); report.record('00', 'solar', headline='as measured', accuracy=.5)
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke'); report.record('00', 'solar', headline='not this', accuracy=.1)
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu'); report.record('00', 'mine', headline='nor this', accuracy=.9)
+    kept = json.loads((tmp_path/'lesson_00.json').read_text())
+    assert kept['headline'] == 'as measured' and {k: v['accuracy'] for k, v in kept['runs'].items()} == {'solar cpu': .5, 'solar smoke': .1, 'mine cpu': .9}
+    assert all(v['device'] and v['versions'] and v['date'] for v in kept['runs'].values())
+
+
+def test_card_escapes():
+    assert '<script>' not in report.Card({'You need': '<script>alert(1)</script>'})._repr_mimebundle_()['text/html']

@@ -1,0 +1,175 @@
+"Training: equal to a plain PyTorch loop, repeatable, kept whole or not at all."
+import json, os, signal, subprocess, sys, time
+from functools import partial
+
+import numpy as np, pytest, torch
+
+from course_utils import config
+from course_utils.augment import pipeline
+from course_utils.config import CourseError
+from course_utils.data import load_pictures
+from course_utils.models import create_model
+from course_utils.train import (body_and_head, describe, fingerprint, fit, make_learner, predict, run_key, set_head, train)
+
+CPU = partial(train, arch='resnet10t', quiet=True, device='cpu')
+
+
+@pytest.fixture(scope='module')
+def pics(): return load_pictures('solar', size=32, limit=160)
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
+    monkeypatch.delenv('COURSE_FRESH', raising=False)
+    return tmp_path
+
+
+def test_equal_to_a_plain_loop(pics):
+    learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+    model = learn.model.to(memory_format=torch.channels_last)
+    opt = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=.01)
+    losses = []
+    for _ in range(2):
+        model.train(); total = n = 0
+        for x, y in learn.dls.train:
+            loss = torch.nn.functional.cross_entropy(model(x), y)
+            loss.backward(); opt.step(); opt.zero_grad()
+            total, n = total + loss.item() * len(y), n + len(y)
+        losses.append(total / n)
+    probs, _ = predict(model, learn.dls.valid)
+    run = CPU(pics, epochs=2, lr_max=1e-3, schedule='constant')
+    assert np.allclose(run.history.train_loss, losses, rtol=1e-5) and np.allclose(run.probs, probs, atol=1e-4)
+
+
+def test_history_is_the_plain_mean(pics):
+    run = CPU(pics, epochs=1)
+    loss = -np.log(run.probs[np.arange(len(run.targets)), run.targets]).mean()
+    assert run.history.valid_loss.iloc[-1] == pytest.approx(loss, rel=1e-4)
+    assert run.history.valid_accuracy.iloc[-1] == pytest.approx(run.accuracy)
+    assert run.targets.tolist() == pics.y[pics.valid].tolist()
+
+
+def test_same_seed_same_run(pics):
+    a, b, c = (CPU(pics, epochs=1, tfm=pipeline(.33), seed=s) for s in (0, 0, 1))
+    assert np.array_equal(a.probs, b.probs) and not np.array_equal(a.probs, c.probs)
+
+
+def test_one_cycle_rates_are_torchs(pics):
+    learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+    fit(learn, 3, lr_max=.01)
+    steps = len(learn.recorder.lrs)
+    opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
+    sched = torch.optim.lr_scheduler.OneCycleLR(opt, .01, total_steps=steps, pct_start=.25, div_factor=25, final_div_factor=1e5 / 25, anneal_strategy='cos')
+    peak = np.max(learn.recorder.lrs)
+    assert peak == pytest.approx(.01, rel=.05) and learn.recorder.lrs[0] == pytest.approx(sched.get_last_lr()[0], rel=1e-6)
+    assert np.argmax(learn.recorder.lrs) == pytest.approx(.25 * steps, abs=1) and learn.recorder.lrs[-1] < .01 * .2
+
+
+@pytest.mark.parametrize('schedule,last', [('constant', 1.), ('cosine', 0.), (lambda pos: 1 - pos, 0.)])
+def test_schedules_reach_every_group(pics, schedule, last):
+    learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+    fit(learn, 4, lr_max=[1e-4, 1e-2], schedule=schedule)
+    rates = [h['lr'] for h in learn.opt.hypers]
+    assert rates[1] == pytest.approx(100 * rates[0])
+    n = len(learn.recorder.lrs)
+    assert learn.recorder.lrs[0] == pytest.approx(1e-2) and learn.recorder.lrs[-1] == pytest.approx(1e-2 * (last or 0), abs=1e-2 * 2 / n)
+
+
+def test_unknown_schedule(pics):
+    with pytest.raises(CourseError, match='one_cycle, constant, cosine'): CPU(pics, epochs=1, schedule='zigzag')
+
+
+def test_groups_are_body_and_head():
+    model = create_model('tf_efficientnet_lite0', 2, pretrained=False)
+    body, head = body_and_head(model)
+    assert sum(p.numel() for p in head) == 1280 * 2 + 2 and len(body) + len(head) == len(list(model.parameters()))
+
+
+def test_frozen_body_stays(pics):
+    start = {k: v.clone() for k, v in make_learner(pics, 'resnet10t', quiet=True, device='cpu').model.named_parameters()}
+    learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+    learn.freeze(); fit(learn, 1)
+    for name, p in learn.model.named_parameters():
+        norm = 'bn' in name or '.1.' in name  # BatchNorm learns on while frozen: fastai's choice, shown in lesson 02
+        if name.startswith('fc'): assert not torch.equal(p, start[name])
+        elif p.ndim == 4: assert torch.equal(p, start[name]), name
+
+
+def test_a_head_of_ones_own(pics):
+    head = lambda n_in, n_out: torch.nn.Sequential(torch.nn.BatchNorm1d(n_in), torch.nn.Linear(n_in, n_out))
+    learn = make_learner(pics, 'resnet10t', head=head, quiet=True, device='cpu')
+    assert isinstance(learn.model.fc, torch.nn.Sequential) and len(learn.splitter(learn.model)[1]) == 4
+
+
+def test_loss_that_is_no_number(pics):
+    with pytest.raises(CourseError) as e: CPU(pics, epochs=2, lr_max=1e20, schedule='constant')
+    assert 'rate is too high' in str(e.value) and '\n' not in str(e.value)
+
+
+# ── kept runs ──
+
+def test_kept_run_is_found(pics, cache, capsys):
+    a = CPU(pics, epochs=1, keep=True)
+    b = CPU(pics, epochs=1, keep=True)
+    assert b.learn is None and np.array_equal(a.probs, b.probs) and a.history.equals(b.history) and a.seconds == b.seconds
+    dl = make_learner(pics, 'resnet10t', quiet=True, device='cpu').dls.valid
+    assert np.allclose(predict(b.model.cpu(), dl)[0], a.probs, atol=1e-6)
+    train(pics, 'resnet10t', 1, keep=True, device='cpu')
+    assert 'Found, not trained' in capsys.readouterr().out
+
+
+def test_run_with_a_head_is_found(pics, cache):
+    a, b = (CPU(pics, epochs=1, keep=True, head=small_head) for _ in range(2))
+    assert b.learn is None and np.array_equal(a.probs, b.probs) and isinstance(b.model.fc, torch.nn.Sequential)
+
+def small_head(n_in, n_out): return torch.nn.Sequential(torch.nn.Dropout(.1), torch.nn.Linear(n_in, n_out))
+
+
+def test_fresh_trains_again(pics, cache, monkeypatch):
+    CPU(pics, epochs=1, keep=True)
+    assert CPU(pics, epochs=1, keep=True, fresh=True).learn is not None
+    monkeypatch.setenv('COURSE_FRESH', '1')
+    assert CPU(pics, epochs=1, keep=True).learn is not None
+
+
+def test_nothing_is_kept_unasked(pics, cache):
+    CPU(pics, epochs=1)
+    assert not (cache/'runs').exists()
+
+
+@pytest.mark.parametrize('change', [dict(seed=1), dict(epochs=2), dict(lr_max=2e-3), dict(tfm=pipeline(.1)), dict(schedule='cosine'), dict(bs=32), dict(wd=.1), dict(freeze_epochs=1), dict(drop_rate=.2)])
+def test_any_setting_changes_the_key(pics, cache, change):
+    CPU(pics, epochs=1, keep=True)
+    assert CPU(pics, **(dict(epochs=1, keep=True) | change)).learn is not None
+
+
+def test_data_change_the_key(pics):
+    other = pics.take(np.arange(len(pics))); other.table.loc[0, 'label'] = 1 - other.table.label[0]
+    assert len({fingerprint(pics), fingerprint(other), fingerprint(pics.subset(50))}) == 3
+
+
+def test_damaged_run_is_trained_again(pics, cache, capsys):
+    CPU(pics, epochs=1, keep=True)
+    [f] = (cache/'runs').rglob('model.pt'); f.write_bytes(f.read_bytes()[:1000])
+    assert CPU(pics, epochs=1, keep=True).learn is not None and 'damaged' in capsys.readouterr().out
+    assert CPU(pics, epochs=1, keep=True).learn is None
+
+
+def test_what_cannot_be_described_cannot_be_kept(pics):
+    with pytest.raises(CourseError, match='keep=False'): CPU(pics, epochs=1, keep=True, schedule=lambda pos: 1)
+    with pytest.raises(CourseError, match='keep=False'): CPU(pics, epochs=1, keep=True, cbs=[object()])
+
+
+def test_killed_run_leaves_nothing(tmp_path):
+    "SIGKILL at several moments of a short training: afterwards there is a whole run or none."
+    code = "from course_utils.data import load_pictures\nfrom course_utils.train import train\nprint('go', flush=True)\ntrain(load_pictures('solar', size=32, limit=160), 'resnet10t', 1, keep=True, quiet=True, device='cpu')"
+    for delay in (.2, .8, 1.6):
+        p = subprocess.Popen([sys.executable, '-c', code], env=dict(os.environ, COURSE_CACHE=str(tmp_path)), stdout=subprocess.PIPE)
+        p.stdout.readline(); time.sleep(delay); p.send_signal(signal.SIGKILL); p.wait()
+        for run in (tmp_path/'runs').glob('[!.]*'): assert {f.name for f in run.iterdir()} == {'config.json', 'history.json', 'valid.npz', 'model.pt'}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU on this machine: bfloat16 and pinned transfers are checked where there is one')
+def test_on_a_gpu(pics):
+    run = train(pics, 'resnet10t', 2, quiet=True)
+    assert next(run.model.parameters()).is_cuda and np.isfinite(run.valid_loss)
