@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test test-offline lessons site serve readme env clean
+.PHONY: help lab test test-offline lessons site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -39,6 +39,10 @@ serve: .venv/.ready-test  ## shows the built site on 127.0.0.1 (PORT=8888)
 
 readme: .venv/.ready-lab  ## writes the README's table of lessons from results/
 	@$(PY) data_scripts/readme.py
+
+tidy: .venv/.ready-test  ## exports the modules from the notebooks, and cleans the notebooks
+	@$(PY) -c 'from nbdev.doclinks import nbdev_export; nbdev_export()' && $(PY) data_scripts/lessons.py --tidy \
+	  || { echo "Nothing was tidied: the lines above say which notebook is not whole." >&2; exit 1; }
 
 env: .venv/.ready-test  ## installs everything, the tests' packages too
 	@echo "The environment is ready in .venv."

@@ -209,13 +209,26 @@ def save(path, nb, seconds, profile, scratch):
     write_text(json.dumps(d, indent=1, sort_keys=True) + '\n', table)
 
 
+def tidy(folder=ROOT):
+    "Cleans every notebook as it lies, without running it. Returns how many were not clean."
+    n = 0
+    for path in sorted((folder/'nbs').rglob('*.ipynb')):
+        if '.ipynb_checkpoints' in path.parts: continue
+        nb = nbformat.read(path, as_version=4)
+        tidied = clean(nb, (path.parent, folder))
+        if tidied != nb: write(tidied, path); n += 1
+    return n
+
+
 def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--only', default='', help='beginnings of names: 03, or 00,03')
     p.add_argument('--profile', default='', help='smoke, cpu or gpu; by default gpu where there is one, else cpu')
     p.add_argument('--data', default='', help='a data set by name, or a folder of class folders')
     p.add_argument('--save', action='store_true', help='write outputs and results back')
+    p.add_argument('--tidy', action='store_true', help='run nothing; clean every notebook as it lies')
     a = p.parse_args(argv)
+    if a.tidy: print(f'Cleaned {tidy()} notebooks.'); return
     name = profile(a.profile or None).name
     if a.save and name == 'smoke': raise CourseError('SAVE=1 keeps what learners will read, so it needs PROFILE=cpu or PROFILE=gpu.')
     if a.save and a.data: raise CourseError("SAVE=1 keeps what learners will read, so it needs the lessons' own data: leave DATA out.")

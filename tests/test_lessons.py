@@ -83,7 +83,7 @@ def test_save_keeps_outputs_results_and_seconds(tmp_path):
     text = path.read_text()
     assert not [bad for bad in (L.WIDGET, 'widget-state', 'stderr', 'iopub', str(tmp_path), ' at 0x') if bad in text]
     printed, both = kept.cells[1].outputs, kept.cells[2].outputs
-    assert [o.get('text') for o in printed] == ['./nbs\n<object object>\n'], 'neither the warning nor the bare widget is kept'
+    assert [o.get('text') for o in printed] == ['.\n<object object>\n'], 'neither the warning nor the bare widget is kept'
     assert both[0].data['text/html'] == '<b>static</b>'
     assert L.clean(kept) == kept, 'cleaning twice changes nothing'
     assert json.loads((tmp_path/'results'/'lesson_00.json').read_text()) == {'headline': '+1'}
