@@ -28,10 +28,13 @@ def main():
     lab = subprocess.Popen([
         sys.executable, '-m', 'jupyterlab', '--ip=127.0.0.1', f'--port={a.port}', '--ServerApp.port_retries=0',
         f'--ServerApp.root_dir={ROOT}', '--ServerApp.open_browser=' + str(not a.no_browser), '--ServerApp.answer_yes=True',
+        # Quiet, but for what goes wrong and the address with its token.
+        '--log-level=WARN',
         # A workspace of its own: another project's open tabs are not looked for here.
         f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME}',
         '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.extension_manager=readonly',
         *(['--allow-root'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else [])], env=env)
+    print(f'JupyterLab starts on http://127.0.0.1:{a.port}/ and opens the course home; Ctrl-C stops it.', flush=True)
     signal.signal(signal.SIGTERM, lambda *_: lab.terminate())
     # Ctrl-C reaches JupyterLab too: wait until it has stopped its kernels.
     while True:

@@ -19,6 +19,11 @@ def test_lesson(path, tmp_path):
     assert not (over := L.over_budget(seconds, 'smoke')), f'{path.stem}: {over}'
 
 
+def test_the_course_home_says_ready(tmp_path):
+    nb, _ = L.run(ROOT/'nbs'/'index.ipynb', scratch=tmp_path/'run')
+    assert nb.cells[1].outputs[0].text.startswith('Ready.')
+
+
 def course(folder, *cells, name='00_probe'):
     "A course of one lesson."
     (folder/'nbs').mkdir(parents=True, exist_ok=True)
