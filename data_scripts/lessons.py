@@ -233,7 +233,8 @@ def main(argv=None):
     if a.save and name == 'smoke': raise CourseError('SAVE=1 keeps what learners will read, so it needs PROFILE=cpu or PROFILE=gpu.')
     if a.save and a.data: raise CourseError("SAVE=1 keeps what learners will read, so it needs the lessons' own data: leave DATA out.")
     # A folder is named from where the learner stands, but the kernel starts elsewhere.
-    data = str(Path(a.data).resolve()) if Path(a.data).is_dir() and a.data else a.data
+    folder = Path(a.data).expanduser()
+    data = str(folder.resolve()) if a.data and folder.is_dir() else a.data
     wanted, scratch, late, total = lessons(a.only), cache_dir()/'lessons'/name, [], 0.
     if not wanted: raise CourseError('There are no lessons in nbs/ yet.')
     for path in wanted:

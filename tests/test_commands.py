@@ -24,10 +24,16 @@ def test_make_prints_its_commands():
 
 @pytest.mark.parametrize('args', [[LAB, '--no-browser'], [SITE, 'serve']], ids=['lab', 'serve'])
 def test_a_port_in_use(args):
-    if 'serve' in args and not (ROOT/'_docs'/'index.html').exists(): pytest.skip('There is no site here to serve: make site builds it.')
     with socket.create_server(('127.0.0.1', 0)) as s:
         port = s.getsockname()[1]
         one_sentence(command(*args, '--port', port), f'Port {port} cannot be used', 'PORT=')
+
+
+def test_no_site_yet(tmp_path):
+    (tmp_path/'data_scripts').mkdir()
+    (tmp_path/'data_scripts'/'site.py').write_bytes(SITE.read_bytes())
+    with socket.create_server(('127.0.0.1', 0)) as s: port = s.getsockname()[1]
+    one_sentence(command(tmp_path/'data_scripts'/'site.py', 'serve', '--port', port), 'There is no site in _docs/ yet')
 
 
 @pytest.mark.parametrize('port', ['0', '70000', 'lab', '-1'])
