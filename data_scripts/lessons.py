@@ -144,7 +144,7 @@ def run(
     n_code = sum(c.cell_type == 'code' for c in nb.cells)
     budget = BUDGET_S.get(profile)
     client = _Client(nb, kernel_name='python3', timeout=budget and 10*budget, coalesce_streams=True,
-                     extra_arguments=['--IPKernelApp.log_level=40'],
+                     extra_arguments=['--IPKernelApp.log_level=50'],
                      resources={'metadata': {'path': str(scratch/'nbs')}})
     start = time.monotonic()
     # disable=None: no bar where nobody looks, as in CI's log.

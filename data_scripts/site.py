@@ -39,7 +39,7 @@ def build(quarto=None):
 def serve(port):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(DOCS))
     try: server = http.server.ThreadingHTTPServer(('127.0.0.1', int(port)), handler)
-    except (OSError, ValueError, OverflowError) as e: sys.exit(f'Port {port} cannot be used ({getattr(e, 'strerror', None) or e}): try another, as in make serve PORT=8890.')
+    except (OSError, ValueError, OverflowError) as e: sys.exit(f'Port {port} cannot be used ({e}): try another, as in make serve PORT=8890.')
     if not (DOCS/'index.html').exists(): sys.exit('There is no site in _docs/ yet: build it with make site.')
     print(f'The site is at http://127.0.0.1:{port}/ until Ctrl-C.', flush=True)
     try: server.serve_forever()
