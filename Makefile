@@ -1,0 +1,73 @@
+# The course's commands; `make` alone prints them. Everything is installed into .venv and nowhere else.
+# Folder names may hold spaces: every path below is relative, or quoted.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help lab test test-offline lessons site serve readme tidy env clean
+
+PORT ?= 8888
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+# albumentations 2 would ask a server for its newest version at import.
+export NO_ALBUMENTATIONS_UPDATE = 1
+
+help:  ## prints this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@echo "Start with: make lab"
+
+lab: .venv/.ready-lab  ## opens JupyterLab at the course home (PORT=8888)
+	@$(PY) data_scripts/lab.py --port "$(PORT)"
+
+test: .venv/.ready-test  ## runs everything CI runs (ARGS= goes to pytest)
+	@$(PY) -m pytest $(ARGS) && echo "Tested: everything passes." \
+	  || { echo "Tests failed: see the lines above." >&2; exit 1; }
+
+test-offline: .venv/.ready-test  ## runs the tests with the network cut off by the kernel (Linux)
+	@unshare -rn true 2>/dev/null || { echo "make test-offline needs Linux and the right to use unshare -n; make test cuts the network off inside Python instead." >&2; exit 1; }
+	@unshare -rn bash -c 'ip link set lo up 2>/dev/null || $(PY) tests/offline/loopback.py; exec $(PY) -m pytest $(ARGS)' \
+	  && echo "Tested without a network: everything passes." \
+	  || { echo "Tests without a network failed: see the lines above." >&2; exit 1; }
+
+lessons: .venv/.ready-lab  ## runs lessons top to bottom (ONLY=03 PROFILE=cpu DATA=folder SAVE=1)
+	@$(PY) data_scripts/lessons.py --only "$(ONLY)" --profile "$(PROFILE)" --data "$(DATA)" $(if $(filter-out 0,$(SAVE)),--save)
+
+site: .venv/.ready-test  ## builds the site into _docs/, with Quarto where it is installed
+	@$(PY) data_scripts/site.py build
+
+serve: .venv/.ready-test  ## shows the built site on 127.0.0.1 (PORT=8888)
+	@$(PY) data_scripts/site.py serve --port "$(PORT)"
+
+readme: .venv/.ready-lab  ## writes the README's table of lessons from results/
+	@$(PY) data_scripts/readme.py
+
+tidy: .venv/.ready-test  ## exports the modules from the notebooks, and cleans the notebooks
+	@$(PY) -c 'from nbdev.doclinks import nbdev_export; nbdev_export()' && $(PY) data_scripts/lessons.py --tidy \
+	  || { echo "Nothing was tidied: the lines above say which notebook is not whole." >&2; exit 1; }
+
+env: .venv/.ready-test  ## installs everything, the tests' packages too
+	@echo "The environment is ready in .venv."
+
+clean:  ## removes the environment, the caches and the built site; keeps data sets in .data
+	@rm -rf .venv .cache _proc _docs .pytest_cache .hypothesis course_utils.egg-info
+	@echo "Removed the environment, the caches and the built site."
+
+# Two stamps: learners never need what only the tests use. A change of versions installs again.
+.venv/.ready-lab: constraints.txt pyproject.toml | .venv/bin/python
+	@echo "Installing the course into .venv: about 6 GB, a few minutes."
+	@$(PIP) install -c constraints.txt -e . \
+	  || { echo "The installation failed: the lines above say why. It needs pip's network and 8 GB of free disk; make tries again." >&2; exit 1; }
+	@touch $@
+
+.venv/.ready-test: .venv/.ready-lab
+	@echo "Installing what the tests and the site need into .venv."
+	@$(PIP) install -c constraints.txt -e '.[dev]' \
+	  || { echo "The installation failed: the lines above say why. It needs pip's network; make tries again." >&2; exit 1; }
+	@touch $@
+
+# PYTHON= chooses; else the first Python on the path that is new enough.
+.venv/bin/python:
+	@for p in $(or $(PYTHON),python3.11 python3.12 python3.13 python3); do \
+	  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found=$$p && break; done; \
+	if [ -z "$$found" ]; then echo "No Python from 3.11 up was found: install one, or name it with make PYTHON=/path/to/python3." >&2; exit 1; fi; \
+	rm -rf .venv; \
+	$$found -m venv .venv || { rm -rf .venv; echo "$$found could not make an environment: on Debian and Ubuntu, install python3-venv (apt install python3-venv) and try again." >&2; exit 1; }

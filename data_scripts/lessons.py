@@ -1,0 +1,259 @@
+"""Runs lessons top to bottom in fresh kernels: `make lessons`. The tests use `run` and `clean` too."""
+import argparse, asyncio, contextlib, copy, json, os, platform, re, shutil, signal, sys, time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+# A kernel started by an absolute path must import the course's own modules, whichever folder it starts in.
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from tqdm import tqdm
+
+from course_utils.config import CourseError, cache_dir, data_dir, profile
+
+BUDGET_S = {'smoke': 60, 'cpu': 360}  # a lesson's seconds on two cores; at gpu the lesson's own card states them
+WIDGET = 'application/vnd.jupyter.widget-view+json'
+KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name': 'python3'}}
+
+
+def lessons(
+    only: str = '',  # beginnings of names, with commas between them: `00,03`; empty means every lesson
+    folder: Path = ROOT,
+) -> list[Path]:
+    "The lessons' notebooks in order. Raises `CourseError` where a beginning fits none."
+    every = sorted((folder/'nbs').glob('[0-9]*.ipynb'))
+    wanted = [w.strip() for w in only.split(',') if w.strip()]
+    for w in wanted:
+        if not any(p.stem.startswith(w) for p in every):
+            raise CourseError(f"ONLY={w} fits no lesson; there are {', '.join(p.stem for p in every) or 'none yet'}.")
+    return [p for p in every if not wanted or any(p.stem.startswith(w) for w in wanted)]
+
+
+def clean(
+    nb: dict,
+    paths: tuple = (),  # folders of this machine that outputs may name; they become `.`
+) -> dict:
+    "A copy of `nb` with what a reader needs and nothing that differs from run to run or from machine to machine."
+    nb = copy.deepcopy(nb)
+    nb['metadata'] = copy.deepcopy(KERNEL)
+    for cell in nb['cells']:
+        cell['metadata'] = {}
+        if cell['cell_type'] == 'code':
+            cell['execution_count'] = None
+            cell['outputs'] = [o for o in (_clean_output(o, paths) for o in cell['outputs']) if o]
+    return nb
+
+
+def _clean_output(o, paths):
+    if o['output_type'] == 'stream':
+        if o['name'] == 'stderr': return None
+        o['text'] = _clean_text(o['text'], paths)
+        return o if o['text'] else None
+    if 'execution_count' in o: o['execution_count'] = None
+    data = o.get('data')
+    if data is None: return o
+    was_widget = data.pop(WIDGET, None)
+    o['metadata'] = {k: v for k, v in o['metadata'].items() if k in data}
+    # What is left of a widget without a page of its own is a line like `VBox(children=…)`: of no use to a reader.
+    if not data or (was_widget and set(data) == {'text/plain'}): return None
+    for mime, v in data.items():
+        if mime.startswith('text/') or mime == 'image/svg+xml': data[mime] = _clean_text(v, paths)
+        elif isinstance(v, str): data[mime] = v.rstrip()
+    return o
+
+
+def _clean_text(text, paths):
+    text = ''.join(text)
+    for p in sorted(map(str, paths), key=len, reverse=True): text = text.replace(p, '.')
+    return re.sub(r' at 0x[0-9a-fA-F]{6,}', '', text)
+
+
+def write(
+    nb: dict,
+    path: Path,
+):
+    "Writes the notebook as nbdev does, in one step: a reader sees the old file or the new one, never half of it."
+    nb = nbformat.from_dict(nb)
+    write_text(nbformat.writes(nb) + '\n', path)
+
+
+def write_text(text, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        part.write_text(text, encoding='utf-8')
+        os.replace(part, path)
+    finally: part.unlink(missing_ok=True)
+
+
+class LessonFailed(Exception):
+    "A cell failed. The message names the lesson, the cell, its first lines and the error's last line."
+
+
+class _Client(NotebookClient):
+    "Shows where the run is, and remembers the cell for the message if it fails."
+    bar, at, stopped = None, (0, None), False
+
+    def __init__(self, nb, **kw):
+        super().__init__(nb, on_notebook_start=self._watch, **kw)
+
+    async def _watch(self, notebook):
+        # nbclient takes any cancelled run for a dead kernel, so remember that it was Ctrl-C.
+        run = asyncio.current_task()
+        def stop():
+            self.stopped = True
+            run.cancel()
+        with contextlib.suppress(RuntimeError, NotImplementedError): # not in the main thread, or no signals here
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+
+    async def async_execute_cell(self, cell, cell_index, **kw):
+        if cell.cell_type == 'code':
+            self.at = cell_index, cell
+            self.bar.set_description(f'{self.bar.lesson}, cell {cell_index + 1}', refresh=True)
+        try: return await super().async_execute_cell(cell, cell_index, **kw)
+        finally:
+            if cell.cell_type == 'code': self.bar.update()
+
+
+def run(
+    path: Path,  # a lesson's notebook, in a folder `nbs`
+    profile: str = 'smoke',
+    data: str = '',  # `COURSE_DATA`; empty leaves what is set
+    fresh: bool = False,  # train again even where a kept training would do
+    scratch: Path | None = None,  # where the copies go; `.cache/lessons/PROFILE` by default
+) -> tuple[dict, float]:  # the executed notebook, and the seconds it took
+    "Runs a copy of the lesson in a fresh kernel. Raises `LessonFailed`."
+    nbs = path.resolve().parent
+    # Inside the course's folder, so that a kernel which looks upwards for settings.ini finds it.
+    scratch = scratch or cache_dir()/'lessons'/profile
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.copytree(nbs, scratch/'nbs', ignore=shutil.ignore_patterns('.*'))
+    # Lessons read each other's numbers, so the copy starts from the kept ones.
+    (nbs.parent/'results').mkdir(exist_ok=True)
+    shutil.copytree(nbs.parent/'results', scratch/'results')
+    env = dict(os.environ, COURSE_PROFILE=profile, COURSE_RESULTS=str(scratch/'results'), COURSE_CACHE=str(cache_dir()),
+               COURSE_DATA_DIR=str(data_dir()), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
+    if data: env['COURSE_DATA'] = data
+    if fresh: env['COURSE_FRESH'] = '1'
+
+    nb = nbformat.read(path, as_version=4)
+    n_code = sum(c.cell_type == 'code' for c in nb.cells)
+    budget = BUDGET_S.get(profile)
+    client = _Client(nb, kernel_name='python3', timeout=budget and 10*budget, coalesce_streams=True,
+                     extra_arguments=['--IPKernelApp.log_level=50'],
+                     resources={'metadata': {'path': str(scratch/'nbs')}})
+    start = time.monotonic()
+    # disable=None: no bar where nobody looks, as in CI's log.
+    with tqdm(total=n_code, unit='cell', disable=None, file=sys.stderr, leave=False,
+              bar_format='{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}]') as bar:
+        bar.lesson = path.stem
+        client.bar = bar
+        try: client.execute(env=env)
+        except CellExecutionError as e: why = _last_line(e)
+        except CellTimeoutError: why = f'it ran longer than {10*budget} s and was stopped'
+        except (DeadKernelError, asyncio.CancelledError):
+            if client.stopped: raise KeyboardInterrupt from None
+            why = 'the kernel died, most often for want of memory'
+        else: why = None
+    seconds = time.monotonic() - start
+    write(nb, scratch/'nbs'/path.name)
+    if why: raise LessonFailed(f'{path.stem} failed in cell {client.at[0] + 1}, which begins\n{_first_lines(client.at[1])}\nwith {why}')
+    return nb, seconds
+
+
+def _last_line(e):
+    text = re.sub(r'\x1b\[[0-9;]*m', '', f'{e.ename}: {e.evalue}').strip()
+    return text.splitlines()[0] if e.ename != 'CourseError' else text
+
+
+def _first_lines(cell, n=3):
+    lines = [l for l in cell.source.splitlines() if l.strip()]
+    return '\n'.join('    ' + l for l in lines[:n] + (['…'] if len(lines) > n else []))
+
+
+def over_budget(seconds, profile):
+    "A sentence where the lesson took longer than its budget, else an empty string."
+    budget = BUDGET_S.get(profile)
+    return f'{seconds:.0f} s is over the budget of {budget} s at profile {profile}' if budget and seconds > budget else ''
+
+
+def machine(profile):
+    "What a reader needs to judge measured seconds."
+    import torch
+    if profile == 'gpu' and torch.cuda.is_available(): device = torch.cuda.get_device_name()
+    else:
+        info = Path('/proc/cpuinfo')
+        names = re.findall(r'model name\s*: (.+)', info.read_text()) if info.exists() else []
+        device = names[0] if names else platform.processor() or platform.machine()
+    return dict(device=device, cores=os.cpu_count(), torch_threads=torch.get_num_threads(), date=date.today().isoformat(),
+                versions={'python': platform.python_version(), **{p: version(p) for p in ('torch', 'fastai', 'timm', 'albumentations')}})
+
+
+def save(path, nb, seconds, profile, scratch):
+    "Keeps a whole run: the outputs, the numbers the lesson measured, and its seconds."
+    write(clean(nb, (scratch/'nbs', scratch, path.parent.parent)), path)
+    results = path.parent.parent/'results'
+    for f in (scratch/'results').rglob('*'):
+        kept = results/f.relative_to(scratch/'results')
+        if f.is_file() and not (kept.exists() and kept.read_bytes() == f.read_bytes()):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(f, kept.with_name(f'.{kept.name}.part'))
+            os.replace(kept.with_name(f'.{kept.name}.part'), kept)
+    table = results/'lessons.json'
+    d = json.loads(table.read_text()) if table.exists() else {}
+    d.setdefault(path.stem, {})[profile] = dict(seconds=round(seconds, 1), **machine(profile))
+    write_text(json.dumps(d, indent=1, sort_keys=True) + '\n', table)
+
+
+def tidy(folder=ROOT):
+    "Cleans every notebook as it lies, without running it. Returns how many were not clean."
+    n = 0
+    for path in sorted((folder/'nbs').rglob('*.ipynb')):
+        if '.ipynb_checkpoints' in path.parts: continue
+        nb = nbformat.read(path, as_version=4)
+        tidied = clean(nb, (path.parent, folder))
+        if tidied != nb: write(tidied, path); n += 1
+    return n
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--only', default='', help='beginnings of names: 03, or 00,03')
+    p.add_argument('--profile', default='', help='smoke, cpu or gpu; by default gpu where there is one, else cpu')
+    p.add_argument('--data', default='', help='a data set by name, or a folder of class folders')
+    p.add_argument('--save', action='store_true', help='write outputs and results back')
+    p.add_argument('--tidy', action='store_true', help='run nothing; clean every notebook as it lies')
+    a = p.parse_args(argv)
+    if a.tidy: print(f'Cleaned {tidy()} notebooks.'); return
+    name = profile(a.profile or None).name
+    if a.save and name == 'smoke': raise CourseError('SAVE=1 keeps what learners will read, so it needs PROFILE=cpu or PROFILE=gpu.')
+    if a.save and a.data: raise CourseError("SAVE=1 keeps what learners will read, so it needs the lessons' own data: leave DATA out.")
+    # A folder is named from where the learner stands, but the kernel starts elsewhere.
+    folder = Path(a.data).expanduser()
+    data = str(folder.resolve()) if a.data and folder.is_dir() else a.data
+    wanted, scratch, late, total = lessons(a.only), cache_dir()/'lessons'/name, [], 0.
+    if not wanted: raise CourseError('There are no lessons in nbs/ yet.')
+    for path in wanted:
+        nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem)
+        total += seconds
+        over = over_budget(seconds, name)
+        if over: late.append(path.stem)
+        print(f'{path.stem}: {seconds:.0f} s' + (f'; {over}.' if over else ''), flush=True)
+        if a.save: save(path, nb, seconds, name, scratch/path.stem)
+    if a.save:
+        from readme import update
+        update()
+    if late and name == 'smoke': raise CourseError(f"Over the budget of {BUDGET_S['smoke']} s at profile smoke: {', '.join(late)}.")
+    where = 'outputs and results written back' if a.save else f"copies in {os.path.relpath(scratch)}"
+    print(f"Ran {len(wanted)} lesson{'s' * (len(wanted) > 1)} at profile {name} in {total:.0f} s; {where}.")
+
+
+if __name__ == '__main__':
+    try: main()
+    except (CourseError, LessonFailed) as e: sys.exit(str(e))
+    except OSError as e: sys.exit(f'The lessons stopped: {e}.')
+    except KeyboardInterrupt: sys.exit('Stopped: nothing was written back for the lesson that was running.')

@@ -1,0 +1,18 @@
+"""Every test runs without a network and with as many threads as there are cores."""
+import os, sys
+from pathlib import Path
+
+OFFLINE = str(Path(__file__).parent/'offline')
+# Kernels and other children inherit the guard by PYTHONPATH, this process by the import.
+os.environ['PYTHONPATH'] = os.pathsep.join([OFFLINE, *filter(None, [os.environ.get('PYTHONPATH')])])
+# Another sitecustomize may have been loaded at the start, so the name is free again only after this.
+sys.path.insert(0, OFFLINE)
+sys.modules.pop('sitecustomize', None)
+import sitecustomize  # noqa: F401
+
+os.environ.setdefault('HF_HUB_OFFLINE', '1')
+os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
+# A learner's settings are not the tests'.
+for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'): os.environ.pop(name, None)

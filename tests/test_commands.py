@@ -1,0 +1,71 @@
+"""The commands answer, and wrong use gets one clear sentence and a non-zero status."""
+import os, re, signal, socket, subprocess, sys, time, urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAB, SITE = ROOT/'data_scripts'/'lab.py', ROOT/'data_scripts'/'site.py'
+
+
+def command(*args, **kw): return subprocess.run([sys.executable, *map(str, args)], capture_output=True, text=True, timeout=60, **kw)
+
+
+def one_sentence(r, *parts):
+    assert r.returncode != 0 and len(r.stderr.strip().splitlines()) == 1 and all(p in r.stderr for p in parts), r.stderr
+
+
+def test_make_prints_its_commands():
+    r = subprocess.run(['make'], cwd=ROOT, capture_output=True, text=True)
+    documented = set(re.findall(r'make ([a-z-]+)  +\w', r.stdout))
+    phony = set(re.search(r'\.PHONY: (.+)', (ROOT/'Makefile').read_text())[1].split())
+    assert r.returncode == 0 and documented == phony and {'lab', 'test', 'lessons', 'site', 'serve'} <= documented
+
+
+@pytest.mark.parametrize('args', [[LAB, '--no-browser'], [SITE, 'serve']], ids=['lab', 'serve'])
+def test_a_port_in_use(args):
+    with socket.create_server(('127.0.0.1', 0)) as s:
+        port = s.getsockname()[1]
+        one_sentence(command(*args, '--port', port), f'Port {port} cannot be used', 'PORT=')
+
+
+def test_no_site_yet(tmp_path):
+    (tmp_path/'data_scripts').mkdir()
+    (tmp_path/'data_scripts'/'site.py').write_bytes(SITE.read_bytes())
+    with socket.create_server(('127.0.0.1', 0)) as s: port = s.getsockname()[1]
+    one_sentence(command(tmp_path/'data_scripts'/'site.py', 'serve', '--port', port), 'There is no site in _docs/ yet')
+
+
+@pytest.mark.parametrize('port', ['0', '70000', 'lab', '-1'])
+def test_no_port(port): one_sentence(command(LAB, f'--port={port}'), f'PORT={port} is no port')
+
+
+def test_too_old_a_python(tmp_path):
+    "On a machine without a Python from 3.11 up, make says so and makes nothing."
+    for f in ('Makefile', 'constraints.txt', 'pyproject.toml'): (tmp_path/f).write_bytes((ROOT/f).read_bytes())
+    r = subprocess.run(['make', 'lab', 'PYTHON=false'], cwd=tmp_path, capture_output=True, text=True)
+    assert r.returncode != 0 and 'No Python from 3.11 up was found' in r.stderr and not (tmp_path/'.venv').exists()
+
+
+def test_lab_answers_with_the_course_home(tmp_path):
+    with socket.create_server(('127.0.0.1', 0)) as s: port = s.getsockname()[1]
+    own = {f'JUPYTER_{n}_DIR': str(tmp_path/n) for n in ('CONFIG', 'DATA', 'RUNTIME')}
+    start = time.monotonic()
+    p = subprocess.Popen([sys.executable, LAB, '--no-browser', f'--port={port}'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         env={**os.environ, **own, 'JUPYTER_TOKEN': 'secret'})
+    try:
+        get = lambda path: urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=10)
+        for _ in range(300):
+            try: get('/api/status?token=secret'); break
+            except OSError: time.sleep(.1); assert p.poll() is None, p.communicate()[0]
+        print(f'JupyterLab answered after {time.monotonic() - start:.1f} s')
+        home = get('/?token=secret')
+        assert '/lab/workspaces/course/tree/nbs/index.ipynb' in home.url and home.status == 200
+        assert b'"nbs/index.ipynb"' in get('/api/contents/nbs/index.ipynb?token=secret').read()
+        assert b'apputils-extension:announcements' in get('/lab?token=secret').read(), 'the news are not switched off'
+        with pytest.raises(urllib.error.HTTPError, match='403'): get('/api/contents')  # no token, no files
+        with pytest.raises(OSError): socket.create_connection(('127.0.0.2', port), timeout=2)  # and nobody else is listened to
+    finally:
+        p.send_signal(signal.SIGTERM)
+        out, _ = p.communicate(timeout=30)
+    assert out.strip().endswith('JupyterLab has stopped.') and p.returncode == 0
