@@ -72,4 +72,8 @@ d = { 'settings': { 'branch': 'main',
                                       'course_utils.explore._slider_widget': ( 'nbs/reference/explore.html#_slider_widget',
                                                                                'course_utils/explore.py'),
                                       'course_utils.explore._sprite': ('nbs/reference/explore.html#_sprite', 'course_utils/explore.py'),
-                                      'course_utils.explore._webp': ('nbs/reference/explore.html#_webp', 'course_utils/explore.py')}}}
+                                      'course_utils.explore._webp': ('nbs/reference/explore.html#_webp', 'course_utils/explore.py')},
+            'course_utils.server': { 'course_utils.server.PromptConnection': ( 'nbs/reference/server.html#promptconnection',
+                                                                               'course_utils/server.py'),
+                                     'course_utils.server.PromptConnection.connect': ( 'nbs/reference/server.html#promptconnection.connect',
+                                                                                       'course_utils/server.py')}}}
