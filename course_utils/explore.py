@@ -211,10 +211,10 @@ def _page(e) -> str:
     start = e.master.value if e.master else s.value
     i = min(range(len(places)), key=lambda j: abs(places[j]-start))
     left, top = (-100*((k*(size+2*RIM)+RIM)/size) for k, size in ((i % cols, w), (i//cols, h)))
-    says, esc = [x for _, x in drawn], lambda o: html.escape(str(o), quote=True)
+    says, esc = [x for _, x in drawn], lambda o: html.escape(' '.join(str(o).split()))   # one line: see the end
     spec = dict(alt=e.alt, shown=[s.show(v) for v in places], says=says, cols=cols, w=w, h=h, rim=RIM)
     step = places[1]-places[0]
-    parts = [f'<figure class="explorer" data-explorer="{esc(json.dumps(spec))}">', f'<style>{_CSS}</style>',
+    parts = [f'<figure class="explorer" data-explorer="{html.escape(json.dumps(spec))}">', f'<style>{_CSS}</style>',
         f'<p class="explorer-title">{esc(e.title)}</p>' if e.title else '',
         f'<div class="explorer-controls" hidden><label>{esc(s.label)}</label><input type="range" autocomplete="off" min="{places[0]}" max="{places[-1]}" '
         f'step="{step if s.whole else round(step, 10)}" value="{places[i]}"><output>{esc(s.show(places[i]))}</output></div>',
@@ -223,7 +223,7 @@ def _page(e) -> str:
         f'style="width:{100*cols*(w+2*RIM)/w:.6f}%;left:{left:.6f}%;top:{top:.6f}%"></div>',
         f'<figcaption aria-live="polite">{esc(says[i])}</figcaption>', f'<script>{_SCRIPT}</script>', '</figure>']
     # No empty lines and no indented ones: in Markdown either would end the HTML.
-    return '\n'.join(line.strip() for part in parts for line in part.splitlines() if line.strip())
+    return '\n'.join(line.strip() for part in parts for line in part.split('\n') if line.strip())
 
 # %% ../nbs/reference/explore.ipynb #fae1bcd0
 class Explorer:

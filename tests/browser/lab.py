@@ -156,7 +156,8 @@ _WATCH = """([handle, box]) => {
       if (done) return;
       done = true;
       watch.disconnect();
-      requestAnimationFrame(() => resolve({ms: performance.now() - t0, arrived: arrived - t0}));
+      const decoded = performance.now();
+      requestAnimationFrame(() => resolve({ms: performance.now() - t0, arrived: arrived - t0, decoded: decoded - t0}));
     });
     watch.observe(box, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']});
   });

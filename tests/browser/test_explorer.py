@@ -1,8 +1,11 @@
 "Explorers in a real JupyterLab, and their page twins in a plain browser."
-import json, os, statistics
-import pytest
+import io, json, os, statistics
+import cv2, numpy as np, pytest
+from PIL import Image
+from skimage.data import chelsea
 from .lab import drag, press, readout, time_steps, wait_for
 from course_utils.config import results_dir
+from course_utils.explore import Explorer, Slider
 
 pytestmark = pytest.mark.browser
 
@@ -90,3 +93,64 @@ def test_speed(lab, page):
         results_dir().mkdir(parents=True, exist_ok=True)
         (results_dir()/'explorer_speed.json').write_text(json.dumps(result, indent=1) + '\n')
     assert median <= 50 and p95 <= 100 and usual >= 3*median, result
+
+# The page twin: a file, no server, no network.
+
+def decode(png): return np.array(Image.open(io.BytesIO(png)).convert('RGB'))
+
+def explorer(label='Blur', start=0., **kw):
+    photo = cv2.resize(chelsea(), (480, 400))
+    def draw(p):
+        soft = cv2.GaussianBlur(photo, (0, 0), 8*p) if p else photo.copy()
+        cv2.putText(soft, f'{p:.2f}', (12, 30), cv2.FONT_HERSHEY_SIMPLEX, .8, (255, 255, 255), 2)
+        return np.hstack([photo, soft]), f'{label} is {p:.2f}.'
+    return Explorer(draw, [Slider('p', label, value=start)], alt='Two photographs of a cat.', **kw)
+
+def as_file(tmp_path, *figures):
+    f = tmp_path/'page.html'
+    f.write_text('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t</title>'
+                 '<meta name="color-scheme" content="light dark"><body style="font-family:sans-serif">' + '\n'.join(figures) + '</body></html>')
+    return f.as_uri()
+
+def test_twin_moves(browser, page, tmp_path):
+    "From a file, with the network cut: the keyboard changes the picture, the value, the sentence and the alt text."
+    page.context.set_offline(True)
+    page.goto(as_file(tmp_path, explorer(start=.5).html()))
+    window, img, slider = page.locator('.explorer-window'), page.locator('img'), page.get_by_role('slider', name='Blur', exact=True)
+    first = window.screenshot()
+    slider.focus()
+    page.keyboard.press('ArrowRight')
+    assert page.locator('output').inner_text() == '0.55' and page.locator('figcaption').inner_text() == 'Blur is 0.55.'
+    assert img.get_attribute('alt') == 'Two photographs of a cat. Blur is 0.55.'
+    assert window.screenshot() != first
+    page.keyboard.press('ArrowLeft')
+    assert window.screenshot() == first
+    page.keyboard.press('End')
+    assert page.locator('output').inner_text() == '1.00'
+
+def test_twin_without_scripts(browser, tmp_path):
+    "Scripts off: the picture at the start is there, and no slider that does nothing."
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(as_file(tmp_path, explorer(start=.5).html()))
+    shot = decode(page.locator('.explorer-window').screenshot())
+    assert not page.locator('input').is_visible() and page.locator('figcaption').inner_text() == 'Blur is 0.50.'
+    wanted = explorer().at(p=.5)[0]
+    assert shot.shape == wanted.shape and abs(shot.astype(int) - wanted).mean() < 6, 'this is not the picture at the start'
+    context.close()
+
+def test_twins_side_by_side(browser, page, tmp_path):
+    "Two explorers and one of them twice: each moves alone. No sideways scrolling at 360 px."
+    page.set_viewport_size(dict(width=360, height=900))
+    a, b = explorer('Blur', title='One'), explorer('Softness')
+    page.goto(as_file(tmp_path, a.html(), b.html(), a.html()))
+    says = page.locator('figcaption')
+    page.locator('input').nth(2).focus()
+    page.keyboard.press('ArrowRight')
+    assert says.all_inner_texts() == ['Blur is 0.00.', 'Softness is 0.00.', 'Blur is 0.05.']
+    page.get_by_label('Softness').focus()
+    page.keyboard.press('End')
+    assert says.all_inner_texts() == ['Blur is 0.00.', 'Softness is 1.00.', 'Blur is 0.05.']
+    assert page.evaluate('document.documentElement.scrollWidth') <= 360
+    ids = page.locator('input').evaluate_all('all => all.map(o => o.id)')
+    assert len(set(ids)) == 3
