@@ -142,7 +142,7 @@ figure.explorer{margin:1em 0;max-width:100%;color:inherit}
 figure.explorer .explorer-title{font-weight:600;margin:0 0 .4em}
 figure.explorer .explorer-controls{display:flex;flex-wrap:wrap;align-items:center;gap:.2em .8em;margin:0 0 .5em}
 figure.explorer .explorer-controls[hidden]{display:none}
-figure.explorer input{flex:1 1 12em;min-width:0;max-width:30em;margin:.4em 0;accent-color:currentColor}
+figure.explorer input{flex:1 1 12em;min-width:0;max-width:30em;margin:.4em 0}
 figure.explorer output{min-width:3em;font-variant-numeric:tabular-nums}
 figure.explorer .explorer-window{position:relative;overflow:hidden;max-width:100%}
 figure.explorer img{position:absolute;max-width:none;height:auto;margin:0;padding:0;border:0}
@@ -160,7 +160,7 @@ class _Live:
     def __init__(self, explorer):
         self.e, self.following = explorer, False
         e, shown = explorer, ([explorer.master] if explorer.master else []) + explorer.sliders
-        width = f'{max(len(s.label) for s in shown)*.55 + 1:.1f}em'   # one width, so that all tracks begin at the same place
+        width = f'{max(len(s.label) for s in shown)*.5 + 1:.1f}em'   # one width, so that all tracks begin at the same place
         self.sliders = {s.name: _slider_widget(s, e.values[s.name], width) for s in e.sliders}
         for name, w in self.sliders.items(): w.observe(lambda c, name=name: self.moved(name, c['new']), 'value')
         self.picture = _Picture(format='jpeg', layout=widgets.Layout(max_width='100%', height='auto', margin='6px 0 0'))
@@ -169,7 +169,7 @@ class _Live:
         if e.master:
             self.master = _slider_widget(e.master, e.master.value, width)
             self.master.observe(lambda c: self.moved_all(c['new']), 'value')
-            self.master.add_class('explorer-master')
+            self.master.layout.margin = '2px 0 10px'   # set apart from those it moves
             rows.insert(0, self.master)
         if e.title: rows.insert(0, widgets.HTML(f'<b>{html.escape(e.title)}</b>'))
         self.box = widgets.VBox([widgets.VBox(rows), self.picture, self.sentence], layout=widgets.Layout(max_width='100%'))

@@ -18,10 +18,13 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-    "A page in a profile of its own; fails the test where a script of the page raised."
+    "A page in a profile of its own; a script error on a page of ours (a file) fails the test."
     context = browser.new_context(viewport=dict(width=1280, height=1000))
-    yield context.new_page()
+    it, errors = context.new_page(), []
+    it.on('pageerror', lambda e: errors.append(str(e)) if it.url.startswith('file:') else None)
+    yield it
     context.close()
+    assert not errors, errors
 
 @pytest.fixture(scope='session')
 def lab(browser, tmp_path_factory):   # asks for the browser first: no server is started for nothing
