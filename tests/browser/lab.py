@@ -151,13 +151,11 @@ _WATCH = """([handle, box]) => {
     const watch = new MutationObserver(async () => {
       const img = [...box.querySelectorAll('img')].filter(i => i.src).pop();
       if (t0 === null || done || !img || img.src === before) return;
-      const arrived = performance.now();
       try { await img.decode() } catch { return }   // replaced before it was decoded: the next one counts
       if (done) return;
       done = true;
       watch.disconnect();
-      const decoded = performance.now();
-      requestAnimationFrame(() => resolve({ms: performance.now() - t0, arrived: arrived - t0, decoded: decoded - t0}));
+      requestAnimationFrame(() => resolve(performance.now() - t0));
     });
     watch.observe(box, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']});
   });

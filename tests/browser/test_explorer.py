@@ -85,7 +85,7 @@ def test_speed(lab, page):
             box.scroll_into_view_if_needed()
             press(handle, 'Home')
             page.wait_for_timeout(1000)
-            ms[name] = [o['ms'] for o in time_steps(page, handle, box)]
+            ms[name] = time_steps(page, handle, box)
         median, usual = statistics.median(ms['explorer-live']), statistics.median(ms['usual'])
         p95 = statistics.quantiles(ms['explorer-live'], n=20, method='inclusive')[-1]
         result = dict(steps=len(ms['explorer-live']), explorer_median_ms=round(median, 1), explorer_p95_ms=round(p95, 1),
