@@ -33,6 +33,8 @@ def main():
         # A workspace of its own: another project's open tabs are not looked for here.
         f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME}',
         '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.extension_manager=readonly',
+        # Pictures of a moving slider are sent at once.
+        '--ServerApp.kernel_websocket_connection_class=course_utils.server.PromptConnection',
         *(['--allow-root'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else [])], env=env)
     print(f'JupyterLab starts on http://127.0.0.1:{a.port}/ and opens the course home; Ctrl-C stops it.', flush=True)
     signal.signal(signal.SIGTERM, lambda *_: lab.terminate())

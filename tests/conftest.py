@@ -16,3 +16,7 @@ cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os
 os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
 # A learner's settings are not the tests'.
 for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'): os.environ.pop(name, None)
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'browser: needs Chromium; skipped where there is none, unless COURSE_REQUIRE_BROWSER=1')

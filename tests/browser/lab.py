@@ -1,0 +1,173 @@
+"Drive a real JupyterLab in a real browser: start and stop a server, open a notebook, run it, move its sliders."
+import json, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+         '--disable-component-update', '--disable-sync']   # Playwright adds --headless and a new profile folder
+
+def chromium() -> str | None:
+    "Path of a Chromium on PATH, or None."
+    return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+def wait_for(what, timeout_s, saying, every_s=.1):
+    "Call `what` until it returns something true, and return that; after `timeout_s` fail with `saying`."
+    end = time.monotonic() + timeout_s
+    while True:
+        if got := what(): return got
+        if time.monotonic() > end: raise TimeoutError(saying() if callable(saying) else saying)
+        time.sleep(every_s)
+
+class Lab:
+    "A JupyterLab of its own, on a copy of the notebooks. `home` is an empty folder for everything it writes."
+    def __init__(self, home: Path, notebooks: Path = REPO/'nbs'):
+        self.home, self.token, self.port = Path(home), secrets.token_hex(16), free_port()
+        self.url = f'http://127.0.0.1:{self.port}'
+        self.root = self.home/'notebooks'
+        if notebooks.exists(): shutil.copytree(notebooks, self.root)   # JupyterLab saves by itself: never work on the originals
+        else: self.root.mkdir(parents=True)
+
+    def __enter__(self):
+        dirs = {k: str(self.home/v) for k, v in dict(
+            JUPYTER_CONFIG_DIR='config', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime', IPYTHONDIR='ipython',
+            JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces').items()}
+        for d in dirs.values(): os.makedirs(d)
+        page_config = self.home/'config'/'labconfig'/'page_config.json'
+        page_config.parent.mkdir()
+        page_config.write_text(json.dumps({'disabledExtensions': {'@jupyterlab/apputils-extension:announcements': True}}))
+        path = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
+        args = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--ip=127.0.0.1', f'--port={self.port}', '--ServerApp.port_retries=0',
+                f'--IdentityProvider.token={self.token}', f'--ServerApp.root_dir={self.root}',
+                '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.extension_manager=readonly',
+                '--ServerApp.kernel_websocket_connection_class=course_utils.server.PromptConnection']   # as `make lab` does
+        if os.geteuid() == 0: args.append('--allow-root')
+        self.log = open(self.home/'server.log', 'w')
+        self.server = subprocess.Popen(args, env={**os.environ, **dirs, 'PYTHONPATH': path}, cwd=self.root,
+                                       stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+        try: wait_for(self.answers, 60, lambda: f'JupyterLab did not answer within 60 s:\n{self.log_tail()}')
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        "Stop the kernels, then the server, by its process id, and wait until it is gone."
+        if self.server.poll() is None:
+            try:
+                for k in self.api('kernels'): self.api(f"kernels/{k['id']}", 'DELETE')
+            except OSError: pass   # it no longer answers: then it is stopped without
+            self.server.terminate()
+            try: self.server.wait(15)
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+                self.server.wait()
+        self.log.close()
+
+    def log_tail(self): return (self.home/'server.log').read_text()[-2000:]
+
+    def api(self, path, method='GET'):
+        r = urllib.request.Request(f'{self.url}/api/{path}', method=method, headers={'Authorization': f'token {self.token}'})
+        with urllib.request.urlopen(r, timeout=20) as f: return json.loads(f.read() or 'null')
+
+    def answers(self):
+        if self.server.poll() is not None: raise RuntimeError(f'JupyterLab ended with status {self.server.returncode}:\n{self.log_tail()}')
+        try: return self.api('status')
+        except (OSError, urllib.error.URLError): return None
+
+    def kernel(self, name):
+        "The kernel of a notebook, as the server sees it, or None."
+        return next((s['kernel'] for s in self.api('sessions') if s['path'] == name), None)
+
+    def kernel_ready(self, name):
+        k = self.kernel(name)
+        return k and k['connections'] and k['execution_state'] == 'idle'
+
+    def write(self, name, *cells):
+        "Write a notebook of code cells."
+        cell = lambda src: dict(cell_type='code', id=secrets.token_hex(4), metadata={}, source=src, outputs=[], execution_count=None)
+        nb = dict(cells=[cell(c) for c in cells], nbformat=4, nbformat_minor=5,
+                  metadata=dict(kernelspec=dict(display_name='python3', language='python', name='python3')))
+        (self.root/name).write_text(json.dumps(nb))
+
+    def open_notebook(self, page, name):
+        "Open a notebook and wait until its kernel can be used; Run All before that opens a 'Select Kernel' dialog."
+        workspace = re.sub(r'\W', '-', name) + secrets.token_hex(3)
+        page.goto(f'{self.url}/lab/workspaces/{workspace}/tree/{name}?reset&token={self.token}')
+        page.wait_for_selector('.jp-Notebook .jp-Cell', timeout=60_000)
+        wait_for(lambda: self.kernel_ready(name), 60, f'{name} has had no idle kernel for 60 s')
+
+    def outcome(self, name):
+        "(Have all code cells run?, text of the first error output or None), from the saved notebook."
+        code = [c for c in json.loads((self.root/name).read_text())['cells'] if c['cell_type'] == 'code' and ''.join(c['source']).strip()]
+        errors = [o for c in code for o in c['outputs'] if o['output_type'] == 'error']
+        text = re.sub(r'\x1b\[[\d;]*m', '', '\n'.join(errors[0]['traceback']) or f"{errors[0]['ename']}: {errors[0]['evalue']}") if errors else None
+        return all(c['execution_count'] for c in code), text
+
+    def run_all(self, page, name, timeout_s=120):
+        "Run -> Run All Cells; wait until all have run. Fails with the text of the first error output."
+        page.click('.lm-MenuBar-itemLabel:text-is("Run")')
+        page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
+        def finished():
+            if dialog := page.query_selector('.jp-Dialog:has-text("Select Kernel")'): dialog.query_selector('.jp-mod-accept').click()
+            if not self.kernel_ready(name): return False
+            page.keyboard.press('Control+s')   # cells out of sight are not in the page: ask the file instead
+            page.wait_for_timeout(300)
+            done, error = self.outcome(name)
+            if error: raise AssertionError(f'{name} stopped at an error:\n{error}')
+            return done
+        wait_for(finished, timeout_s, f'{name} did not run to its end within {timeout_s} s', every_s=.3)
+
+def drag(page, handle, dx):
+    "Drag a slider's handle by `dx` pixels with the mouse."
+    handle.scroll_into_view_if_needed()
+    b = handle.bounding_box()
+    x, y = b['x'] + b['width']/2, b['y'] + b['height']/2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx, y, steps=10)
+    page.mouse.up()
+
+def press(handle, key='ArrowRight'):
+    "Press a key on a slider's handle."
+    handle.focus()
+    handle.press(key)
+
+def readout(handle) -> str:
+    "The value that stands beside the slider."
+    return handle.locator('xpath=ancestor::*[contains(@class,"widget-slider")]').locator('.widget-readout').inner_text()
+
+# The clock starts with the key event that the handle gets, and stops at the frame after the first new picture is decoded.
+_WATCH = """([handle, box]) => {
+  const seen = () => [...box.querySelectorAll('img')].map(i => i.src).filter(s => s).pop();
+  window.step = () => new Promise(resolve => {
+    const before = seen();
+    let t0 = null, done = false;
+    handle.addEventListener('keydown', e => { t0 = e.timeStamp }, {capture: true, once: true});
+    const watch = new MutationObserver(async () => {
+      const img = [...box.querySelectorAll('img')].filter(i => i.src).pop();
+      if (t0 === null || done || !img || img.src === before) return;
+      try { await img.decode() } catch { return }   // replaced before it was decoded: the next one counts
+      if (done) return;
+      done = true;
+      watch.disconnect();
+      requestAnimationFrame(() => resolve(performance.now() - t0));
+    });
+    watch.observe(box, {subtree: true, childList: true, attributes: true, attributeFilter: ['src']});
+  });
+}"""
+
+def time_steps(page, handle, box, n=30, warm=3) -> list:
+    "Milliseconds from key press to new picture, for `n` steps to the right after `warm` unmeasured ones; `box` holds the picture."
+    page.evaluate(_WATCH, [handle.element_handle(), box.element_handle()])
+    handle.focus()
+    times = []
+    for _ in range(n + warm):
+        page.evaluate('window.last = window.step(); null')
+        page.keyboard.press('ArrowRight')
+        times.append(page.evaluate('Promise.race([window.last, new Promise((_, no) => setTimeout(() => no(Error("no new picture within 10 s")), 10000))])'))
+    return times[warm:]
