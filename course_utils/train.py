@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import albumentations, fastai, numpy as np, pandas as pd, timm, torch
-from fastai.callback.core import Callback
+from fastai.callback.core import CancelFitException, Callback
 from fastai.callback.schedule import ParamScheduler, SchedCos  # its import also gives Learner its fit_one_cycle
 from fastai.callback.fp16 import AMPMode, MixedPrecision
 from fastai.learner import Learner
@@ -49,10 +49,7 @@ class History(Callback):
             if n: row |= {f'{part}_loss': float(loss) / n, f'{part}_accuracy': float(hits) / n}
         self.rows.append(row | dict(lr=self.opt.hypers[-1]['lr'], seconds=time.perf_counter() - self.start))
         self.bar.set_postfix_str(', '.join(f'{k} {v:.3f}' for k, v in row.items() if k != 'epoch'))
-        if not np.isfinite(row.get('train_loss', 0)):
-            raise CourseError(f"The training loss is no longer a number after epoch {row['epoch']}: the rate is too high for this model, try a tenth of it.")
-    def after_fit(self): self.bar.close()
-    after_cancel_fit = after_fit
+        if not np.isfinite(row.get('train_loss', 0)): raise CancelFitException  # `fit` says why
 
 # %% ../nbs/reference/train.ipynb #ab847a37
 def default_device() -> torch.device: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -108,13 +105,18 @@ def make_learner(
 def fit(learn: Learner, epochs: int, lr_max=1e-3, schedule='one_cycle', cbs=()):
     """Fits. `schedule`: `one_cycle` (cosine up for a quarter, then cosine down to nought: Smith 2018, arXiv 1803.09820),
     `constant`, `cosine` (down to nought), or a function of the fraction done (0…1) that gives a factor of `lr_max`."""
-    if schedule == 'one_cycle': return learn.fit_one_cycle(epochs, lr_max, cbs=cbs)
-    factor = dict(constant=lambda pos: 1., cosine=SchedCos(1., 0.)).get(schedule, schedule)
-    if not callable(factor): raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
-    if learn.opt is None: learn.create_opt()
-    learn.opt.set_hyper('lr', lr_max)
-    peaks = [h['lr'] for h in learn.opt.hypers]
-    learn.fit(epochs, cbs=[ParamScheduler({'lr': lambda pos: np.array([factor(pos) * p for p in peaks])}), *cbs])
+    factor = dict(one_cycle=None, constant=lambda pos: 1., cosine=SchedCos(1., 0.)).get(schedule, schedule)
+    if isinstance(factor, str): raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
+    try:
+        if factor is None: learn.fit_one_cycle(epochs, lr_max, cbs=cbs)
+        else:
+            if learn.opt is None: learn.create_opt()
+            learn.opt.set_hyper('lr', lr_max)
+            peaks = np.array([h['lr'] for h in learn.opt.hypers])
+            learn.fit(epochs, cbs=[ParamScheduler({'lr': lambda pos: factor(pos) * peaks}), *cbs])
+    finally: learn.history.bar.close()
+    if not np.isfinite(learn.history.rows[-1].get('train_loss', 0)):
+        raise CourseError(f"The training loss is no longer a number after epoch {len(learn.history.rows)}: the rate is too high for this model, try a tenth of it.")
 
 # %% ../nbs/reference/train.ipynb #3e9f5fe0
 @dataclass
