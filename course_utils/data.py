@@ -188,13 +188,11 @@ class PictureLoader(DataLoader):
     def before_iter(self): self.seed_tfm(self.rng.randrange(2**31))  # anew each epoch, from fastai's generator
     def wif(self): self.seed_tfm(torch.utils.data.get_worker_info().seed % 2**31)  # in each worker, from the worker's
 
-    def picture(self, i):
-        x = self.x[i % len(self.y)]
-        return x if self.tfm is None else self.tfm(image=x)['image']
-
     def create_batches(self, samps):
         for idxs in self.chunkify(samps):
-            yield torch.from_numpy(np.stack([self.picture(i) for i in idxs])), self.y[[i % len(self.y) for i in idxs]]
+            x, y = self.x[idxs := np.asarray(idxs) % len(self.y)], self.y[idxs]
+            if self.tfm is not None: x = np.stack([self.tfm(image=one)['image'] for one in x])
+            yield torch.from_numpy(x), y
 
     def after_batch(self, b):
         x, y = b
@@ -252,7 +250,7 @@ class Pictures:
         device=None,
     ) -> DataLoaders:
         "fastai loaders. The last training batch is dropped if it is smaller than the others: BatchNorm wants company."
-        part = lambda idx: (self.x[idx], self.y[idx], mean, std)
+        part = lambda idx: (np.asarray(self.x[idx]), self.y[idx], mean, std)
         train = PictureLoader(*part(self.train), tfm=tfm, repeats=repeats, bs=min(bs, len(self.train)), shuffle=True, drop_last=True, num_workers=workers)
         valid = PictureLoader(*part(self.valid), bs=2*bs, num_workers=0)
         dls = DataLoaders(train, valid, device=device)
