@@ -23,6 +23,8 @@ warnings.filterwarnings('ignore', message='.*torch.jit.script.*')
 # %% ../nbs/reference/config.ipynb #9d410d48
 class CourseError(ValueError):
     "Something the learner can put right. The message is one sentence that says what, and how."
+    # IPython asks for this: in a notebook the sentence stands alone, without the way it came
+    def _render_traceback_(self): return [f'{type(self).__name__}: {self}']
 
 # %% ../nbs/reference/config.ipynb #9a4f47e2
 PROFILES = ('smoke', 'cpu', 'gpu')

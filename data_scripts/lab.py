@@ -6,6 +6,15 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = 'nbs/index.ipynb'
 
 
+def options(root, port) -> list:
+    "JupyterLab's options for the course; the browser tests start it with the same."
+    return ['--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0', f'--ServerApp.root_dir={root}',
+            '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.extension_manager=readonly',
+            # Pictures of a moving slider are sent at once.
+            '--ServerApp.kernel_websocket_connection_class=course_utils.server.PromptConnection',
+            *(['--allow-root'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else [])]
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--port', default='8888')
@@ -25,17 +34,10 @@ def main():
     # The environment's own kernel comes before one of the same name in the home folder.
     env = dict(os.environ, JUPYTER_PREFER_ENV_PATH='1', PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', '')]))
     env.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
-    lab = subprocess.Popen([
-        sys.executable, '-m', 'jupyterlab', '--ip=127.0.0.1', f'--port={a.port}', '--ServerApp.port_retries=0',
-        f'--ServerApp.root_dir={ROOT}', '--ServerApp.open_browser=' + str(not a.no_browser), '--ServerApp.answer_yes=True',
-        # Quiet, but for what goes wrong and the address with its token.
-        '--log-level=WARN',
-        # A workspace of its own: another project's open tabs are not looked for here.
-        f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME}',
-        '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.extension_manager=readonly',
-        # Pictures of a moving slider are sent at once.
-        '--ServerApp.kernel_websocket_connection_class=course_utils.server.PromptConnection',
-        *(['--allow-root'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else [])], env=env)
+    lab = subprocess.Popen([sys.executable, '-m', 'jupyterlab', *options(ROOT, a.port), '--ServerApp.open_browser=' + str(not a.no_browser),
+                            '--ServerApp.answer_yes=True', '--log-level=WARN',  # quiet, but for what goes wrong and the address with its token
+                            # A workspace of its own: another project's open tabs are not looked for here.
+                            f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME}'], env=env)
     print(f'JupyterLab starts on http://127.0.0.1:{a.port}/ and opens the course home; Ctrl-C stops it.', flush=True)
     signal.signal(signal.SIGTERM, lambda *_: lab.terminate())
     # Ctrl-C reaches JupyterLab too: wait until it has stopped its kernels.

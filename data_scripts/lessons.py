@@ -21,16 +21,24 @@ KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name'
 
 
 def lessons(
-    only: str = '',  # beginnings of names, with commas between them: `00,03`; empty means every lesson
+    only: str = '',  # beginnings of names in nbs/, with commas between them: `00,03` or `reference/data`; empty means every lesson
     folder: Path = ROOT,
 ) -> list[Path]:
     "The lessons' notebooks in order. Raises `CourseError` where a beginning fits none."
-    every = sorted((folder/'nbs').glob('[0-9]*.ipynb'))
+    nbs = folder/'nbs'
+    name = lambda p: p.relative_to(nbs).with_suffix('').as_posix()
+    every = sorted(nbs.glob('[0-9]*.ipynb'))
     wanted = [w.strip() for w in only.split(',') if w.strip()]
+    all_of_it = every + sorted(nbs.glob('*/[a-z0-9]*.ipynb'))
     for w in wanted:
-        if not any(p.stem.startswith(w) for p in every):
-            raise CourseError(f"ONLY={w} fits no lesson; there are {', '.join(p.stem for p in every) or 'none yet'}.")
-    return [p for p in every if not wanted or any(p.stem.startswith(w) for w in wanted)]
+        if not any(name(p).startswith(w) for p in all_of_it):
+            raise CourseError(f"ONLY={w} fits no lesson; there are {', '.join(map(name, all_of_it)) or 'none yet'}.")
+    return [p for p in all_of_it if any(name(p).startswith(w) for w in wanted)] if wanted else every
+
+
+def home(path):
+    "The folder `nbs` that a notebook lies in."
+    return next(p for p in path.resolve().parents if p.name == 'nbs')
 
 
 def clean(
@@ -127,7 +135,8 @@ def run(
     scratch: Path | None = None,  # where the copies go; `.cache/lessons/PROFILE` by default
 ) -> tuple[dict, float]:  # the executed notebook, and the seconds it took
     "Runs a copy of the lesson in a fresh kernel. Raises `LessonFailed`."
-    nbs = path.resolve().parent
+    nbs = home(path)
+    here = path.resolve().relative_to(nbs)
     # Inside the course's folder, so that a kernel which looks upwards for settings.ini finds it.
     scratch = scratch or cache_dir()/'lessons'/profile
     shutil.rmtree(scratch, ignore_errors=True)
@@ -145,7 +154,7 @@ def run(
     budget = BUDGET_S.get(profile)
     client = _Client(nb, kernel_name='python3', timeout=budget and 10*budget, coalesce_streams=True,
                      extra_arguments=['--IPKernelApp.log_level=50'],
-                     resources={'metadata': {'path': str(scratch/'nbs')}})
+                     resources={'metadata': {'path': str((scratch/'nbs'/here).parent)}})
     start = time.monotonic()
     # disable=None: no bar where nobody looks, as in CI's log.
     with tqdm(total=n_code, unit='cell', disable=None, file=sys.stderr, leave=False,
@@ -160,7 +169,7 @@ def run(
             why = 'the kernel died, most often for want of memory'
         else: why = None
     seconds = time.monotonic() - start
-    write(nb, scratch/'nbs'/path.name)
+    write(nb, scratch/'nbs'/here)
     if why: raise LessonFailed(f'{path.stem} failed in cell {client.at[0] + 1}, which begins\n{_first_lines(client.at[1])}\nwith {why}')
     return nb, seconds
 
@@ -195,8 +204,10 @@ def machine(profile):
 
 def save(path, nb, seconds, profile, scratch):
     "Keeps a whole run: the outputs, the numbers the lesson measured, and its seconds."
-    write(clean(nb, (scratch/'nbs', scratch, path.parent.parent)), path)
-    results = path.parent.parent/'results'
+    top = home(path).parent
+    write(clean(nb, (scratch/'nbs', scratch, top)), path)
+    if path.parent != top/'nbs': return  # the reference teaches nothing that is timed
+    results = top/'results'
     for f in (scratch/'results').rglob('*'):
         kept = results/f.relative_to(scratch/'results')
         if f.is_file() and not (kept.exists() and kept.read_bytes() == f.read_bytes()):

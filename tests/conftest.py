@@ -12,6 +12,7 @@ import sitecustomize  # noqa: F401
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # as course_utils.config does, for tests that import torch before it
 cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
 # A learner's settings are not the tests'.

@@ -45,6 +45,13 @@ def test_unknown_profile(monkeypatch):
     assert 'huge' in one_sentence(e) and 'smoke, cpu, gpu' in str(e.value)
 
 
+def test_in_a_notebook_the_sentence_stands_alone():
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    with capture_output() as out: InteractiveShell.instance().run_cell("from course_utils.data import load_pictures; load_pictures('moon')")
+    assert 'Traceback' not in out.stdout + out.stderr and "There is no data set named 'moon'" in out.stdout + out.stderr
+
+
 def test_profile_picks():
     assert [profile(p).pick(smoke=1, cpu=2, gpu=3) for p in config.PROFILES] == [1, 2, 3]
     assert profile('gpu').pick(smoke=1, cpu=2) == 2

@@ -3,9 +3,12 @@ import json, os, signal, subprocess, sys, time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from course_utils.config import CourseError
+from course_utils.data import photo
 from data_scripts import lessons as L
 
 ROOT = Path(__file__).parent.parent
@@ -17,6 +20,30 @@ def test_lesson(path, tmp_path):
     _, seconds = L.run(path, 'smoke', fresh=True, scratch=tmp_path/'run')
     print(f'{path.stem}: {seconds:.1f} s')
     assert not (over := L.over_budget(seconds, 'smoke')), f'{path.stem}: {over}'
+
+
+@pytest.mark.parametrize('path', L.lessons('reference'), ids=lambda p: p.stem)
+def test_reference(path, tmp_path): L.run(path, 'smoke', fresh=True, scratch=tmp_path/'run')
+
+
+@pytest.fixture(scope='session')
+def colour_photographs(tmp_path_factory):
+    "A folder as a learner may have one: three classes of unequal size, several formats and sizes, a file that is no picture."
+    folder, rng = tmp_path_factory.mktemp('data')/'my photographs', np.random.default_rng(0)
+    for name, n in (('cat', 60), ('coffee', 40), ('rocket', 30)):
+        (folder/name).mkdir(parents=True)
+        whole = photo({'cat': 'chelsea'}.get(name, name), 300)
+        for i in range(n):
+            (y, x), side = rng.integers(0, 100, 2), rng.integers(120, 200)
+            Image.fromarray(whole[y:y + side, x:x + side]).save(folder/name/f'{name} {i}.{("jpg", "png", "webp")[i % 3]}')
+    (folder/'cat'/'notes.jpg').write_text('not a picture')
+    return folder
+
+
+@pytest.mark.parametrize('path', L.lessons(), ids=lambda p: p.stem)
+def test_lesson_on_a_folder_of_colour_photographs(path, tmp_path, colour_photographs):
+    nb, seconds = L.run(path, 'smoke', data=str(colour_photographs), fresh=True, scratch=tmp_path/'run')
+    assert 'my photographs' in json.dumps(nb) or path.stem != '00_overfitting'
 
 
 def test_the_course_home_says_ready(tmp_path):

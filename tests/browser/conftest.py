@@ -28,4 +28,4 @@ def page(browser):
 
 @pytest.fixture(scope='session')
 def lab(browser, tmp_path_factory):   # asks for the browser first: no server is started for nothing
-    with Lab(tmp_path_factory.mktemp('lab')/'home') as it: yield it
+    with Lab(tmp_path_factory.mktemp('lab')/'home', COURSE_PROFILE='smoke') as it: yield it

@@ -2,6 +2,8 @@
 import json, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
 from pathlib import Path
 
+from data_scripts.lab import options
+
 REPO = Path(__file__).resolve().parents[2]
 FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
          '--disable-component-update', '--disable-sync']   # Playwright adds --headless and a new profile folder
@@ -25,8 +27,8 @@ def wait_for(what, timeout_s, saying, every_s=.1):
 
 class Lab:
     "A JupyterLab of its own, on a copy of the notebooks. `home` is an empty folder for everything it writes."
-    def __init__(self, home: Path, notebooks: Path = REPO/'nbs'):
-        self.home, self.token, self.port = Path(home), secrets.token_hex(16), free_port()
+    def __init__(self, home: Path, notebooks: Path = REPO/'nbs', **env):
+        self.home, self.token, self.port, self.env = Path(home), secrets.token_hex(16), free_port(), env
         self.url = f'http://127.0.0.1:{self.port}'
         self.root = self.home/'notebooks'
         if notebooks.exists(): shutil.copytree(notebooks, self.root)   # JupyterLab saves by itself: never work on the originals
@@ -41,13 +43,9 @@ class Lab:
         page_config.parent.mkdir()
         page_config.write_text(json.dumps({'disabledExtensions': {'@jupyterlab/apputils-extension:announcements': True}}))
         path = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
-        args = [sys.executable, '-m', 'jupyterlab', '--no-browser', '--ip=127.0.0.1', f'--port={self.port}', '--ServerApp.port_retries=0',
-                f'--IdentityProvider.token={self.token}', f'--ServerApp.root_dir={self.root}',
-                '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.extension_manager=readonly',
-                '--ServerApp.kernel_websocket_connection_class=course_utils.server.PromptConnection']   # as `make lab` does
-        if os.geteuid() == 0: args.append('--allow-root')
+        args = [sys.executable, '-m', 'jupyterlab', *options(self.root, self.port), '--no-browser', f'--IdentityProvider.token={self.token}']
         self.log = open(self.home/'server.log', 'w')
-        self.server = subprocess.Popen(args, env={**os.environ, **dirs, 'PYTHONPATH': path}, cwd=self.root,
+        self.server = subprocess.Popen(args, env={**os.environ, **dirs, **self.env, 'PYTHONPATH': path}, cwd=self.root,
                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
         try: wait_for(self.answers, 60, lambda: f'JupyterLab did not answer within 60 s:\n{self.log_tail()}')
         except BaseException:
