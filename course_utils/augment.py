@@ -35,17 +35,19 @@ def check_p(p) -> float:
 
 def pipeline(
     p,            # one probability for all, or a dict from name to probability (a name left out: 0)
-    ops=SEVEN,    # name → function of p that makes the operation
+    ops=None,     # name → function of p that makes the operation; None: `SEVEN`
     seed: int | None=None,
 ) -> A.Compose:  # takes `image=(H, W, 3) uint8`, gives `{'image': …}`
-    "The operations, one after the other, each switched on with its own probability. Raises `CourseError` for a p outside [0, 1]."
+    "The operations in order, each switched on with its own probability. Raises `CourseError` for a p outside [0, 1]."
+    ops = ops or SEVEN
     ps = {name: check_p(p.get(name, 0) if isinstance(p, dict) else p) for name in ops}
-    if isinstance(p, dict) and (odd := set(p) - set(ops)): raise CourseError(f"There is no operation named '{odd.pop()}': the names are {', '.join(ops)}.")
+    if isinstance(p, dict) and (odd := set(p) - set(ops)):
+        raise CourseError(f"There is no operation named '{odd.pop()}': the names are {', '.join(ops)}.")
     return share_generator(A.Compose([make(ps[name]) for name, make in ops.items()]), seed)
 
 # %% ../nbs/01_augmentation.ipynb #c37b6246
 def share_generator(transform: A.Compose, seed: int | None=None) -> A.Compose:
-    "Lets all operations draw from one stream, so that they are independent. albumentations' own `seed=` gives each the same stream."
+    "Lets all operations draw from one stream, which makes them independent. `Compose(seed=)` gives each the same stream."
     transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
     return transform
 
@@ -61,10 +63,10 @@ def band(n: int, share: float, level: float=.95) -> tuple[int, int]:
 
 # %% ../nbs/01_augmentation.ipynb #80b78388
 class Draws:
-    "For each of `n` views and each operation, one coin and one seed, drawn once. Raising p only ever switches operations on."
-    def __init__(self, x, n: int, ops=SEVEN, seed: int=0):
+    "For each of `n` views and each operation, one coin and one seed, drawn once. Raising p only switches operations on."
+    def __init__(self, x, n: int, ops=None, seed: int=0):
         # x: (H, W, 3) uint8
-        rng = np.random.default_rng(seed)
+        rng, ops = np.random.default_rng(seed), ops or SEVEN
         self.x, self.ops = x, [make(1.) for make in ops.values()]
         self.coins, self.seeds = rng.random((n, len(ops))), rng.integers(2**31, size=(n, len(ops)))
         self.view = lru_cache(maxsize=4096)(self._view)
@@ -86,21 +88,31 @@ class Draws:
         "The `n` pictures at these probabilities."
         return [self.view(i, tuple(map(bool, row))) for i, row in enumerate(self.on(ps))]
 
-def probability_explorer(pictures, n=10, ops=SEVEN, seed=0, step=.01, cell=84) -> Explorer:
-    "An explorer of `n` draws of each picture `(H, W, 3)` uint8: one slider for all operations, and one for each."
-    draws, names = [Draws(x, n, ops, seed + k) for k, x in enumerate(pictures)], list(ops)
-    keys = [f'p{k}' for k in range(len(names))]
+def probability_explorer(
+    pictures,            # `(H, W, 3)` uint8 each
+    n: int=10,           # draws of each
+    ops=None,            # see `pipeline`
+    seed: int=0,
+    step: float=.01,     # between two positions of a slider
+    cell: int=84,        # side of one picture, in pixels
+) -> Explorer:
+    "Draws of each picture, with one slider for the p of all operations and one for each."
+    ops = ops or SEVEN
+    draws, total = [Draws(x, n, ops, seed + k) for k, x in enumerate(pictures)], n * len(pictures)
     def draw(**values):
-        ps = [values[k] for k in keys]
-        rows = np.vstack([grid(d.views(ps), n, cell=cell) for d in draws])
-        changed, total = sum(int(d.on(ps).any(1).sum()) for d in draws), n * len(draws)
+        ps = list(values.values())
+        on = np.vstack([d.on(ps) for d in draws])
         low, high = band(total, touched(ps))
-        return rows, (f'{changed} of {total} pictures are touched. Expected at these p: {touched(ps):.0%}, that is {low} to {high} of {total} in 95 of 100 draws. '
-                      + 'Switched on: ' + ', '.join(f'{name} {sum(int(d.on(ps)[:, k].sum()) for d in draws)}' for k, name in enumerate(names)) + '.')
-    return Explorer(draw, [Slider(key, name, 0., 1., step, 0.) for key, name in zip(keys, names)], master=Slider('p', 'p of all', 0., 1., step, .1),
-                    alt=f'{n} draws of each of {len(pictures)} pictures, augmented.', title='Probability explorer')
+        return np.vstack([grid(d.views(ps), n, cell=cell) for d in draws]), (
+            f'{on.any(1).sum()} of {total} pictures are touched. Expected at these p: {touched(ps):.0%}, '
+            f'that is {low} to {high} of {total} in 95 of 100 draws. '
+            f'Switched on: {", ".join(f"{name} {k}" for name, k in zip(ops, on.sum(0)))}.')
+    return Explorer(draw, [Slider(f'p{k}', name, 0., 1., step, 0.) for k, name in enumerate(ops)],
+                    master=Slider('p', 'p of all', 0., 1., step, .1), title='Probability explorer',
+                    alt=f'{n} draws of each of {len(pictures)} pictures, augmented.')
 
 # %% ../nbs/01_augmentation.ipynb #f63816b8
 def bending(seed: int | None=None) -> A.Compose:
-    "The preset of *CIFAR-100 transfer learning with EfficientNet*: flips at 0.5, grid distortion and elastic transform at 0.2."
-    return share_generator(A.Compose([A.HorizontalFlip(p=.5), A.VerticalFlip(p=.5), A.GridDistortion(p=.2), A.ElasticTransform(p=.2)]), seed)
+    "The preset of *CIFAR-100 transfer learning with EfficientNet*: two flips at 0.5, two distortions at 0.2."
+    ops = [A.HorizontalFlip(p=.5), A.VerticalFlip(p=.5), A.GridDistortion(p=.2), A.ElasticTransform(p=.2)]
+    return share_generator(A.Compose(ops), seed)

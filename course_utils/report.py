@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'Figure', 'show', 'curves', 'curves_in_words', 'interval', 'right', 'losses',
-           'read_results', 'record', 'Card', 'at_a_glance']
+           'compare', 'difference', 'percents', 'dots', 'as_picture', 'read_results', 'record', 'Card', 'at_a_glance']
 
 # %% ../nbs/reference/report.ipynb #545cd9d6
 from .config import CourseError, profile, results_dir  # first: it quietens imports
@@ -12,7 +12,7 @@ from .config import CourseError, profile, results_dir  # first: it quietens impo
 import base64, html, io, json, os, time
 from pathlib import Path
 
-import matplotlib.pyplot as plt, numpy as np
+import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
@@ -97,6 +97,50 @@ def right(run: Run) -> np.ndarray:
 def losses(run: Run) -> np.ndarray:
     "Cross-entropy of every validation picture."
     return -np.log(run.probs[np.arange(len(run.targets)), run.targets].clip(1e-12))
+
+# %% ../nbs/reference/report.ipynb #e377ebfc
+def compare(
+    runs: dict,  # name → `Run`, all on the same validation pictures
+) -> pd.DataFrame:
+    "A row per run. `low` and `high` bound the 95 % interval of validation accuracy, `loss_low` and `loss_high` that of the loss."
+    def row(r):
+        train, (low, high), (loss_low, loss_high) = r.history.train_accuracy.iloc[-1], interval(right(r)), interval(losses(r))
+        return dict(epochs=len(r.history), train_accuracy=train, valid_accuracy=r.accuracy, low=low, high=high, gap=train - r.accuracy,
+                    valid_loss=losses(r).mean(), loss_low=loss_low, loss_high=loss_high, seconds=r.seconds)
+    return pd.DataFrame({name: row(r) for name, r in runs.items()}).T.round(3).astype(dict(epochs=int)).round(dict(seconds=0))
+
+def difference(
+    a: Run, b: Run,   # two runs on the same validation pictures
+    of=right,         # what is compared, picture by picture: `right` or `losses`
+) -> tuple[float, float, float]:  # mean of a − b, and its 95 % interval
+    "How much `a` differs from `b`, paired: the pictures that both find hard cancel out."
+    d = of(a) - of(b)
+    return float(d.mean()), *interval(d)
+
+def percents(values) -> str:
+    "Shares as a list in words: '80.3%, 79.1%'."
+    return ', '.join(f'{v:.1%}' for v in values)
+
+def dots(
+    table: pd.DataFrame,   # a row per name, with columns `mean`, `low` and `high`
+    label: str,            # of the axis
+    alt: str,              # what the figure shows; the rows are added in words
+) -> Figure:
+    "One dot and its interval a row, beside a line at nought."
+    fig, ax = plt.subplots(figsize=(7, .6 + .35 * len(table)))
+    t = table[::-1].astype(float)
+    ax.errorbar(t['mean'], range(len(t)), xerr=[t['mean'] - t.low, t.high - t['mean']], fmt='o', capsize=4)
+    ax.axvline(0, color=GREY, lw=1)
+    ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label)
+    ax.grid(axis='y', visible=False)
+    return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for name, r in table.astype(float).iterrows()) + '.')
+
+def as_picture(fig) -> np.ndarray:  # `(H, W, 3)` uint8
+    "A matplotlib figure, which is closed, as a picture for an explorer."
+    fig.canvas.draw()
+    picture = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
+    plt.close(fig)
+    return picture
 
 # %% ../nbs/reference/report.ipynb #81e6c794
 def read_results(name: str) -> dict:

@@ -41,6 +41,39 @@ def test_interval_covers():
     assert 270 <= hits <= 297
 
 
+def run_with(right_of):
+    "A run whose answers are right where `right_of` says so, each with probability 0.8."
+    import pandas as pd
+    from course_utils.train import Run
+    right_of = np.asarray(right_of)
+    targets = np.arange(len(right_of)) % 2
+    answers = np.where(right_of, targets, 1 - targets)
+    probs = np.full((len(targets), 2), .2); probs[np.arange(len(targets)), answers] = .8
+    return Run(pd.DataFrame([dict(train_accuracy=1., valid_loss=.5)]), probs, targets, {}, 2., None)
+
+
+def test_difference_is_paired():
+    rng = np.random.default_rng(0)
+    a = rng.random(600) < .7
+    b = a.copy(); b[np.flatnonzero(a)[:30]] = False   # worse on 30 pictures, equal on the rest
+    mean, low, high = report.difference(run_with(a), run_with(b))
+    assert mean == pytest.approx(.05) and 0 < low < mean < high
+    assert high - low < .6 * np.subtract(*report.interval(a)[::-1]), 'pairing must narrow the interval'
+    assert report.difference(run_with(a), run_with(a)) == (0, 0, 0)
+    assert report.difference(run_with(a), run_with(b), of=report.losses)[0] == pytest.approx(.05 * (np.log(.8 / .2)) * -1)
+
+
+def test_compare_has_a_row_a_run():
+    t = report.compare({'a': run_with([1, 1, 1, 0] * 50), 'b': run_with([1, 0] * 100)})
+    assert t.valid_accuracy.tolist() == [.75, .5] and t.gap.tolist() == [.25, .5] and (t.low <= t.valid_accuracy).all() and (t.high >= t.valid_accuracy).all()
+    assert t.valid_loss['a'] == pytest.approx(-.75 * np.log(.8) - .25 * np.log(.2), abs=1e-3)
+
+
+def test_as_picture():
+    fig, ax = plt.subplots(figsize=(2, 1), dpi=100)
+    assert report.as_picture(fig).shape == (100, 200, 3) and not plt.get_fignums()
+
+
 def test_nothing_is_recorded_unasked(tmp_path, monkeypatch):
     monkeypatch.delenv('COURSE_RESULTS', raising=False)
     monkeypatch.setattr(report, 'results_dir', lambda: tmp_path)
