@@ -137,7 +137,7 @@ def press(handle, key='ArrowRight'):
 
 def readout(handle) -> str:
     "The value that stands beside the slider."
-    return handle.locator('xpath=ancestor::*[contains(@class,"widget-slider")]').locator('.widget-readout').inner_text()
+    return handle.locator('xpath=ancestor::*[contains(@class,"widget-slider")]').locator('.widget-readout').text_content().strip()   # inner_text is empty while JupyterLab does not draw the cell
 
 # The clock starts with the key event that the handle gets, and stops at the frame after the first new picture is decoded.
 _WATCH = """([handle, box]) => {

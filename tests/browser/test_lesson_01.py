@@ -16,14 +16,15 @@ def test_lesson_01(lab, page):
     box = page.locator('.explorer-live').first
     master, img, says = box.locator('.noUi-handle').first, box.locator('img'), box.locator('.explorer-says')
     box.scroll_into_view_if_needed()
+    wait_for(lambda: img.get_attribute('src') and readout(master), 20, 'the explorer stays empty')
     assert box.locator('.noUi-handle').count() == 8, 'one slider for all and one for each of seven operations'
     for move in (lambda: drag(page, master, 120), lambda: press(master), lambda: press(box.locator('.noUi-handle').nth(4))):
         before, p = img.get_attribute('src'), float(readout(master))
-        said = says.inner_text()
+        said = says.text_content()
         for _ in range(8):  # near by, no coin may lie between two positions: then the next step shows one
             move()
             page.wait_for_timeout(300)
-            if img.get_attribute('src') != before and says.inner_text() != said: break
-        assert img.get_attribute('src') != before and says.inner_text() != said
+            if img.get_attribute('src') != before and says.text_content() != said: break
+        assert img.get_attribute('src') != before and says.text_content() != said
         assert float(readout(master)) >= p
-    assert ' of 20 pictures are touched. Expected' in says.inner_text() and says.inner_text() in img.get_attribute('title')
+    assert ' of 20 pictures are touched. Expected' in says.text_content() and says.text_content() in img.get_attribute('title')
