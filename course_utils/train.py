@@ -106,7 +106,7 @@ def fit(learn: Learner, epochs: int, lr_max=1e-3, schedule='one_cycle', cbs=()):
     """Fits. `schedule`: `one_cycle` (cosine up for a quarter, then cosine down to nought: Smith 2018, arXiv 1803.09820),
     `constant`, `cosine` (down to nought), or a function of the fraction done (0…1) that gives a factor of `lr_max`. A schedule
     with a `for_run` (lesson 04) is told the epochs and the steps of one, and gives that function."""
-    factor = dict(one_cycle=None, constant=lambda pos: 1., cosine=SchedCos(1., 0.)).get(schedule, schedule) if isinstance(schedule, str) else schedule
+    factor = dict(one_cycle=None, constant=lambda pos: 1., cosine=SchedCos(1., 0.)).get(schedule, schedule)
     if hasattr(factor, 'for_run'): factor = factor.for_run(epochs, len(learn.dls.train))
     if isinstance(factor, str): raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
     try:
