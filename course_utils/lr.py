@@ -44,7 +44,7 @@ class Sweep(Callback):
         self.lrs.append(self.start * (self.end / self.start) ** (len(self.lrs) / self.n))
         self.opt.set_hyper('lr', self.lrs[-1])
     def after_batch(self):
-        self.raw.append(float(self.loss))
+        self.raw.append(self.loss.item())
         so_far = smooth(self.raw)
         if len(self.raw) == self.n or not so_far[-1] <= 4 * so_far.min(): raise CancelFitException  # `not`: it may be no number
     def before_validate(self): raise CancelValidException
@@ -175,6 +175,7 @@ def lr_find(
 ) -> Curve:
     "Sweeps the rate and leaves the Learner as it was. Raises `CourseError` for an impossible range."
     if not (0 < start < end < np.inf and n >= 2): raise CourseError(f"A sweep from {start} to {end} in {n} steps is none: it needs 0 < start < end and at least 2 steps.")
+    if not any(p.requires_grad for p in learn.model.parameters()): raise CourseError("Every parameter of this model is frozen, so no rate changes anything: unfreeze a group first.")
     sweep = Sweep(start, end, n)
     with untouched(learn), learn.no_logging():
         try: learn.fit(n // len(learn.dls.train) + 1, cbs=sweep)
@@ -218,9 +219,10 @@ def rule(find):
     @wraps(find)
     def ask(lrs, losses, **kwargs) -> Suggestion:
         lrs, losses = first_finite(lrs, losses)
-        why = no_answer(lrs, losses) or ('' if (np.diff(lrs) > 0).all() and lrs[0] > 0 else 'No answer: the rates do not rise from step to step.')
-        if why: return Suggestion(None, why)
-        with np.errstate(all='ignore'): rate, why = find(lrs, losses, **kwargs)
+        with np.errstate(all='ignore'):
+            why = no_answer(lrs, losses) or ('' if (np.diff(lrs) > 0).all() and lrs[0] > 0 else 'No answer: the rates do not rise from step to step.')
+            if why: return Suggestion(None, why)
+            rate, why = find(lrs, losses, **kwargs)
         if rate is not None and not 0 < rate < np.inf: return Suggestion(None, 'No answer: the losses are too large to reckon with.')
         return Suggestion(rate, why + (' It lies at the edge of the sweep: look further.' if rate in (lrs[0], lrs[-1]) else ''))
     return ask
