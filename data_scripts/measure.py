@@ -57,13 +57,13 @@ def measure(name: str, runs: dict, one, path: Path, say=print) -> int:  # how ma
     "Measures the runs of an experiment that `path` does not hold yet with these settings, on these data, with these versions."
     kept = json.loads(path.read_text())['runs'] if path.exists() else {}
     kept = {k: r for k, r in kept.items() if k in runs}
-    same, done = dict(data=None, versions=versions(), device=device_name()), 0
+    same, done = dict(data=None, versions=versions()), 0
     for k, settings in runs.items():
         same['data'] = data_key(settings)
         if k in kept and kept[k]['settings'] == settings and all(kept[k][f] == v for f, v in same.items()): continue
         start = time.perf_counter()
         result = one(**settings)
-        kept[k] = dict(result, settings=settings, date=time.strftime('%Y-%m-%d'), **same)
+        kept[k] = dict(result, settings=settings, device=device_name(), date=time.strftime('%Y-%m-%d'), **same)
         done += 1
         write(path, {k: kept[k] for k in runs if k in kept})
         say(f"{name}: {k}, {time.perf_counter() - start:.0f} s, {sum(k in kept for k in runs)} of {len(runs)}", flush=True)
