@@ -1,6 +1,5 @@
 "The finder: equal to two others, leaves nothing behind, and none of its rules ever raises."
 import random
-from functools import partial
 
 import numpy as np, pytest, torch
 from fastai.callback import schedule as fastai_rules
@@ -180,6 +179,11 @@ def test_rules_are_fastai_s(mine, theirs, seed):
     lrs, losses = falls_then_explodes(noise=.002 * seed, seed=seed)
     want, _ = getattr(fastai_rules, theirs)(torch.tensor(lrs), torch.tensor(losses), 100)
     assert RULES[mine](lrs, losses).rate == pytest.approx(want, rel=1e-6)
+
+
+def test_valley_where_fastai_takes_the_last_rate():
+    lrs, losses = np.geomspace(1e-5, 1, 20), np.r_[1., np.full(19, .5)]
+    assert fastai_rules.valley(torch.tensor(lrs), torch.tensor(losses), 20)[0] == 1. and RULES['valley'](lrs, losses).rate == lrs[0]
 
 
 @pytest.mark.parametrize('sma', [1, 5, 20])

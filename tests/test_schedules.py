@@ -1,5 +1,5 @@
 "Schedules: the formulas, every restart at the peak, equal to others where others are right, and what a run really uses."
-import json, math, os, signal, subprocess, sys, time
+import json, math, subprocess, sys, time
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
