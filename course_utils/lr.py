@@ -283,5 +283,5 @@ def finder_explorer(curve: Curve) -> Explorer:
                               [(rate, colours[name], name.replace('_', ' ')) for name, rate in given.items()])
         factor = f' The rules differ by a factor of {max(given.values()) / min(given.values()):.0f}.' if given else ''
         return picture, f'Smoothing {beta:.2f}, window {sma}: ' + ', '.join(f"{name.replace('_', ' ')} {given[name]:.1e}" if name in given else f"{name.replace('_', ' ')} has no answer" for name in says) + '.' + factor
-    return Explorer(draw, [Slider('beta', 'smoothing (beta)', 0., .99, .03, .96), Slider('sma', 'window (steps)', 1, 40, 1, 20)],
+    return Explorer(draw, [Slider('beta', 'smoothing (beta)', 0., .98, .035, .98), Slider('sma', 'window (steps)', 1, 40, 1, 20)],
                     alt='Loss of each batch and smoothed loss against the learning rate, with the rate of each rule.', title='One sweep, five rules')

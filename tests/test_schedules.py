@@ -1,5 +1,5 @@
 "Schedules: the formulas, every restart at the peak, equal to others where others are right, and what a run really uses."
-import json, math, subprocess, sys, time
+import json, math, signal, subprocess, sys, time
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -206,6 +206,23 @@ def test_measure_goes_on(tmp_path):
     assert M.measure('x', runs(range(3)), one, path, quiet) == 0
     assert M.measure('x', runs([1], limit=101), one, path, quiet) == 1 and list(json.loads(path.read_text())['runs']) == ['seed 1']
     assert [p.name for p in tmp_path.iterdir()] == ['x.json']
+
+
+def test_killed_measurement_goes_on(tmp_path):
+    "SIGKILL at several moments: the file holds whole runs, and the rest is measured afterwards."
+    code = f'''
+import sys, time; sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from data_scripts import measure as M
+def one(size, limit, seed): print('go', flush=True); time.sleep(.05); return dict(v=[seed] * 20000)
+M.measure('x', {{f'seed {{s}}': dict(size=32, limit=100, seed=s) for s in range(6)}}, one, Path({str(tmp_path)!r})/'x.json', lambda *a, **k: None)
+'''
+    for delay in (.02, .09, .17):
+        p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)
+        p.stdout.readline(); time.sleep(delay); p.send_signal(signal.SIGKILL); p.wait()
+        if (tmp_path/'x.json').exists(): assert all(len(r['v']) == 20000 for r in json.loads((tmp_path/'x.json').read_text())['runs'].values())
+    subprocess.run([sys.executable, '-c', code], check=True, stdout=subprocess.PIPE)
+    assert len(json.loads((tmp_path/'x.json').read_text())['runs']) == 6
 
 
 def test_measure_schedules(tmp_path, monkeypatch):
