@@ -1,5 +1,6 @@
 "Groups: every parameter once, the rates the optimizer really holds, and how far weights move."
 import numpy as np, pytest, torch
+from fastai.optimizer import OptimWrapper
 from hypothesis import given, settings, strategies as st
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
@@ -87,7 +88,7 @@ def optimizer_rates(learn): return [g['lr'] for g in learn.opt.opt.param_groups]
 def test_rates_are_those_in_torch_s_optimizer(pics, lr, want):
     assert rates_of(lr, 3) == pytest.approx(want)
     run = train(pics, 'resnet10t', 1, lr_max=lr, splitter=three_groups, schedule='constant', quiet=True, device='cpu', bs=32)
-    assert optimizer_rates(run.learn) == pytest.approx(want) == pytest.approx(rates_of(lr, 3))
+    assert optimizer_rates(run.learn) == pytest.approx(want)
 
 
 def test_decay_reaches_the_optimizer(pics):
@@ -175,7 +176,7 @@ def test_update_ratio_by_hand(pics):
 
 def test_plain_sgd_moves_by_rate_times_gradient(pics):
     learn = learner(pics, splitter=body_and_head, wd=0.)
-    learn.opt_func = lambda params, lr, **kw: __import__('fastai.optimizer', fromlist=['x']).OptimWrapper(params, opt=torch.optim.SGD, lr=lr)
+    learn.opt_func = lambda params, lr, **kw: OptimWrapper(params, opt=torch.optim.SGD, lr=lr)
     seen = {}
     class Gradients(UpdateRatio):
         def before_step(self):
