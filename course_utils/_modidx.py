@@ -270,5 +270,7 @@ d = { 'settings': { 'branch': 'main',
                                                                             'course_utils/transfer.py'),
                                        'course_utils.transfer.map_words': ( 'nbs/transfer_learning.html#map_words',
                                                                             'course_utils/transfer.py'),
+                                       'course_utils.transfer.paired_figure': ( 'nbs/transfer_learning.html#paired_figure',
+                                                                                'course_utils/transfer.py'),
                                        'course_utils.transfer.paired_table': ( 'nbs/transfer_learning.html#paired_table',
                                                                                'course_utils/transfer.py')}}}

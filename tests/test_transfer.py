@@ -3,7 +3,7 @@ import json, os, signal, subprocess, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np, pandas as pd, pytest, timm, torch
+import matplotlib.pyplot as plt, numpy as np, pandas as pd, pytest, timm, torch
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 from torch import nn
@@ -13,7 +13,7 @@ from course_utils.data import load_pictures, photo
 from course_utils.models import create_model, norm_of
 from course_utils.train import make_learner, train
 from course_utils.transfer import (HEADS, FreezeBatchNorm, activation_grid, activations, article_head, fastai_head, fit_head, frozen_norms, frozen_features,
-                                   heat, linear_head, map_explorer, map_sizes, map_words, paired_table)
+                                   heat, linear_head, map_explorer, map_sizes, map_words, paired_figure, paired_table)
 from data_scripts import measure_transfer as M
 
 LITE = 'tf_efficientnet_lite0'
@@ -158,14 +158,14 @@ def test_fit_head_learns_and_repeats(name):
     x = torch.randn(130, 16, generator=g) + 2 * y[:, None]
     def go():
         torch.manual_seed(0)
-        return fit_head(HEADS[name](16, 2), x, y, epochs=40, lr=1e-2)
+        return fit_head(HEADS[name](16, 2), x, y, epochs=40, lr=1e-2, bs=64)
     a, b = go(), go()
     assert not a.training and all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values()))
     assert (a(x).argmax(1) == y).float().mean() > .9
 
 
 def test_fit_head_survives_a_batch_of_one():
-    fit_head(article_head(4, 2), torch.randn(65, 4), torch.arange(65) % 2, epochs=1)
+    fit_head(article_head(4, 2), torch.randn(65, 4), torch.arange(65) % 2, epochs=1, bs=64)
 
 
 # ---- what layers see ----
@@ -280,6 +280,8 @@ def test_two_data_sets_share_a_file(tmp_path, quick):
     assert {r['data'] for r in summary} == {'solar', 'others'} and {r['share'] for r in summary} == {.25, 1.}
     table = paired_table(summary)
     assert table.shape[0] == len(summary) and '+10.0% to +10.0%' in set(table.interval)
+    assert len(paired_figure(summary).axes[0].get_yticklabels()) == len(summary)
+    plt.close('all')
 
 
 @pytest.mark.parametrize('what', M.TABLES)
