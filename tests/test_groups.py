@@ -114,7 +114,7 @@ def test_a_slice_with_one_end_gives_a_tenth(b, n): assert rates_of(slice(b), n) 
 def test_decay_is_one_factor(lr, decay, n):
     rates = layer_decay_rates(n, lr, decay)
     assert len(rates) == n and rates[-1] == lr and np.allclose(np.array(rates[:-1]), decay * np.array(rates[1:]))
-    assert rates_of(rates, n) == rates if n > 1 else True
+    assert rates_of(rates, n) == rates
 
 
 @pytest.mark.parametrize('decay', [0, -1, 1.01, float('nan')])

@@ -1,5 +1,5 @@
 "Transfer: what is frozen stays, what moves is known, heads fit, and feature maps have the size we say."
-import json, os, signal, subprocess, sys, time
+import json, os, subprocess, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from course_utils.data import load_pictures, photo
 from course_utils.models import create_model, norm_of
 from course_utils.train import make_learner, train
 from course_utils.transfer import (HEADS, FreezeBatchNorm, activation_grid, activations, article_head, fastai_head, fit_head, frozen_norms, frozen_features,
-                                   heat, linear_head, map_explorer, map_sizes, map_words, paired_figure, paired_table)
+                                   heat, map_explorer, map_sizes, map_words, paired_figure, paired_table)
 from data_scripts import measure_transfer as M
 
 LITE = 'tf_efficientnet_lite0'
