@@ -68,7 +68,7 @@ class ToDeviceFormat(Callback):
 def build_model(pics: Pictures, arch: str, pretrained=False, head=None, **model_kwargs) -> nn.Module:
     "A timm model with as many outputs as `pics` has classes. `head`, a function of the numbers of features and of classes, gives a module in the classifier's place."
     model = create_model(arch, len(pics.classes), pretrained, **model_kwargs)
-    if head: model.set_submodule(model.pretrained_cfg['classifier'], head(model.num_features, len(pics.classes)))
+    if head: model.set_submodule(model.pretrained_cfg['classifier'], head(getattr(model, 'head_hidden_size', None) or model.num_features, len(pics.classes)))
     return model
 
 def make_learner(
@@ -174,7 +174,7 @@ def train(
     lr_max=1e-3,              # the highest rate; a slice or a list gives each group its own
     schedule='one_cycle',     # see `fit`
     freeze_epochs: int=0,     # epochs, before these, in which only the last group learns
-    cbs=(),                   # fastai callbacks
+    cbs=(),                   # fastai callbacks; a run with classes of them can be kept, one with objects cannot
     keep: bool=False,         # keep the finished run and find it again
     fresh: bool | None=None,  # train even if a kept run is there; None reads `COURSE_FRESH`
     seed: int=0, device=None, quiet: bool=False,
@@ -184,8 +184,8 @@ def train(
     device = torch.device(device) if device else default_device()
     config, folder = None, None
     if keep:
-        if cbs: raise CourseError("A run with callbacks cannot be found again, so it cannot be kept: pass keep=False.")
-        settings = dict(kwargs, arch=arch, epochs=epochs, lr_max=lr_max, schedule=schedule, freeze_epochs=freeze_epochs, seed=seed)
+        if any(not isinstance(cb, type) for cb in cbs): raise CourseError("A run with callback objects cannot be found again, so it cannot be kept: pass keep=False, or their classes.")
+        settings = dict(kwargs, arch=arch, epochs=epochs, lr_max=lr_max, schedule=schedule, freeze_epochs=freeze_epochs, seed=seed, **({'cbs': list(cbs)} if cbs else {}))
         config = describe(dict(settings, data=fingerprint(pics), size=pics.size, device=device_name(device), versions=versions()))
         folder = cache_dir()/'runs'/run_key(config)
         if not (os.environ.get('COURSE_FRESH') == '1' if fresh is None else fresh) and (run := find_run(folder, config, pics, arch, kwargs)):
