@@ -80,14 +80,17 @@ def curves_in_words(h, best) -> str:
 
 # %% ../nbs/reference/report.ipynb #03a14246
 def interval(
-    values,             # one number a picture: 1 where right, a loss, or a difference of two models
+    values,             # one number a picture: 1 where right, a loss, or a difference of two models; or a row of them for each seed
     level: float=.95,
     n: int=2000,        # resamples
     seed: int=0,
 ) -> tuple[float, float]:
-    "Bootstrap interval of the mean (Efron 1979): the range of means over resampled pictures."
-    values = np.asarray(values, float)
-    means = values[np.random.default_rng(seed).integers(len(values), size=(n, len(values)))].mean(1)
+    "Bootstrap interval of the mean (Efron 1979): the range of means over resampled pictures and, where there are rows, over resampled seeds too."
+    values, rng = np.asarray(values, float), np.random.default_rng(seed)
+    if values.ndim == 1: means = values[rng.integers(len(values), size=(n, len(values)))].mean(1)
+    else:  # how often each seed and each picture is drawn, as weights
+        seeds, pictures = (rng.multinomial(k, np.full(k, 1 / k), n) / k for k in values.shape)
+        means = ((seeds @ values) * pictures).sum(1)
     return tuple(float(q) for q in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
 
 def right(run: Run) -> np.ndarray:

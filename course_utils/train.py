@@ -10,7 +10,7 @@ __all__ = ['History', 'default_device', 'body_and_head', 'ToDeviceFormat', 'buil
 from .config import CourseError, cache_dir, whole_folder  # first: it quietens imports
 
 import hashlib, inspect, json, os, platform, shutil, time
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class ToDeviceFormat(Callback):
 def build_model(pics: Pictures, arch: str, pretrained=False, head=None, **model_kwargs) -> nn.Module:
     "A timm model with as many outputs as `pics` has classes. `head`, a function of the numbers of features and of classes, gives a module in the classifier's place."
     model = create_model(arch, len(pics.classes), pretrained, **model_kwargs)
-    if head: model.set_submodule(model.pretrained_cfg['classifier'], head(model.num_features, len(pics.classes)))
+    if head: model.set_submodule(model.pretrained_cfg['classifier'], head(getattr(model, 'head_hidden_size', None) or model.num_features, len(pics.classes)))
     return model
 
 def make_learner(
@@ -104,8 +104,10 @@ def make_learner(
 # %% ../nbs/reference/train.ipynb #f7e164a7
 def fit(learn: Learner, epochs: int, lr_max=1e-3, schedule='one_cycle', cbs=()):
     """Fits. `schedule`: `one_cycle` (cosine up for a quarter, then cosine down to nought: Smith 2018, arXiv 1803.09820),
-    `constant`, `cosine` (down to nought), or a function of the fraction done (0…1) that gives a factor of `lr_max`."""
+    `constant`, `cosine` (down to nought), or a function of the fraction done (0…1) that gives a factor of `lr_max`. A schedule
+    with a `for_run` (lesson 04) is told the epochs and the steps of one, and gives that function."""
     factor = dict(one_cycle=None, constant=lambda pos: 1., cosine=SchedCos(1., 0.)).get(schedule, schedule)
+    if hasattr(factor, 'for_run'): factor = factor.for_run(epochs, len(learn.dls.train))
     if isinstance(factor, str): raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
     try:
         if factor is None: learn.fit_one_cycle(epochs, lr_max, cbs=cbs)
@@ -152,6 +154,7 @@ def describe(o):
     if isinstance(o, slice): return ['slice', o.start, o.stop]
     if isinstance(o, albumentations.Compose): return describe({k: v for k, v in albumentations.to_dict(o).items() if k != '__version__'})
     if isinstance(o, (np.generic,)): return o.item()
+    if is_dataclass(o) and not isinstance(o, type): return [type(o).__qualname__, describe(vars(o))]
     if callable(o) and getattr(o, '__name__', '<lambda>') != '<lambda>' and not getattr(o, '__closure__', None): return f'{o.__module__}.{o.__qualname__}'
     raise CourseError(f"A run with {o!r} in its configuration cannot be found again, so it cannot be kept: pass keep=False, or a named function.")
 
@@ -171,7 +174,7 @@ def train(
     lr_max=1e-3,              # the highest rate; a slice or a list gives each group its own
     schedule='one_cycle',     # see `fit`
     freeze_epochs: int=0,     # epochs, before these, in which only the last group learns
-    cbs=(),                   # fastai callbacks
+    cbs=(),                   # fastai callbacks; a run with classes of them can be kept, one with objects cannot
     keep: bool=False,         # keep the finished run and find it again
     fresh: bool | None=None,  # train even if a kept run is there; None reads `COURSE_FRESH`
     seed: int=0, device=None, quiet: bool=False,
@@ -181,8 +184,8 @@ def train(
     device = torch.device(device) if device else default_device()
     config, folder = None, None
     if keep:
-        if cbs: raise CourseError("A run with callbacks cannot be found again, so it cannot be kept: pass keep=False.")
-        settings = dict(kwargs, arch=arch, epochs=epochs, lr_max=lr_max, schedule=schedule, freeze_epochs=freeze_epochs, seed=seed)
+        if any(not isinstance(cb, type) for cb in cbs): raise CourseError("A run with callback objects cannot be found again, so it cannot be kept: pass keep=False, or their classes.")
+        settings = dict(kwargs, arch=arch, epochs=epochs, lr_max=lr_max, schedule=schedule, freeze_epochs=freeze_epochs, seed=seed, **({'cbs': list(cbs)} if cbs else {}))
         config = describe(dict(settings, data=fingerprint(pics), size=pics.size, device=device_name(device), versions=versions()))
         folder = cache_dir()/'runs'/run_key(config)
         if not (os.environ.get('COURSE_FRESH') == '1' if fresh is None else fresh) and (run := find_run(folder, config, pics, arch, kwargs)):

@@ -4,7 +4,7 @@ import numpy as np, pytest
 from html.parser import HTMLParser
 from PIL import Image
 from course_utils.config import CourseError
-from course_utils.explore import PAGE_BYTES, RIM, Explorer, Slider
+from course_utils.explore import PAGE_BYTES, RIM, Canvas, Explorer, Slider
 
 def scene(p, q=0.):
     "A smooth picture that is different everywhere and at every p: (40, 96, 3)."
@@ -178,3 +178,20 @@ def test_wide_and_tall_pictures():
     for h, w in ((8, 3000), (3000, 8)):
         e = Explorer(lambda p: (np.full((h, w, 3), round(200*p), np.uint8), 'x'), [Slider('p', 'P')], alt='x')
         assert len(frames(e.html())) == 21
+
+
+def test_canvas_draws_where_the_axes_say():
+    c = Canvas((0, 10), (0, 1), 'x', 'y')
+    blank, picture = c.draw(), c.draw([([0, 10], [.5, .5], '#ff0000', 2)])
+    rows, columns = np.nonzero((picture != blank).any(-1))
+    assert picture.shape == (300, 720, 3) and np.array_equal(blank, c.draw()) and picture[rows, columns, 0].max() == 255
+    (_, middle), (left, _), (right, _) = (c.to_pixels([p])[0] for p in ((5, .5), (0, .5), (10, .5)))
+    assert abs(rows.mean() - (300 - middle)) < 1.5 and abs(columns.min() - left) < 3 and abs(columns.max() - right) < 3
+
+
+def test_canvas_cuts_off_and_leaves_out():
+    "Nothing is drawn outside the axes, and what is no number is left out."
+    c = Canvas((1e-6, 1), (0, 1), 'rate', 'loss', 'log')
+    outside = np.ones(c.blank.shape[:2], bool); outside[c.inside] = False
+    wild = c.draw([([1e-9, 1e-3, 10], [-1e30, 5., 1e30], '#00ff00', 3), ([1e-3] * 3, [np.nan, np.inf, .5], '#0000ff', 1), ([], [], '#0000ff', 1)], [(1e-3, '#ff0000', 'a'), (.99, '#ff0000', 'a long name at the edge')])
+    assert (wild[outside] == c.blank[outside]).all() and (wild != c.blank).any()

@@ -34,6 +34,16 @@ def test_interval_is_near_the_normal_one(seed):
     assert abs(low - (v.mean() - half)) < .25 * half and abs(high - (v.mean() + half)) < .25 * half
 
 
+def test_interval_over_seeds_too():
+    "One row is the plain interval; rows that differ widen it; rows all alike do not."
+    rng = np.random.default_rng(0)
+    v = rng.random(500)
+    plain, alike, apart = report.interval(v), report.interval(np.tile(v, (5, 1))), report.interval(v + np.linspace(-.2, .2, 5)[:, None])
+    assert np.allclose(plain, report.interval(v[None]), atol=.005) and np.allclose(plain, alike, atol=.005)
+    assert apart[1] - apart[0] > 2 * (plain[1] - plain[0]) and apart[0] < v.mean() < apart[1]
+    assert np.isclose(apart[1] - apart[0], 2 * 1.96 * np.hypot(.2 * np.sqrt(.5) / np.sqrt(5), v.std() / np.sqrt(500)), rtol=.15)
+
+
 def test_interval_covers():
     "Of many samples, about 95 in 100 intervals hold the true mean."
     rng = np.random.default_rng(0)
