@@ -10,13 +10,11 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'Figure', 'show', 'curves', 'curve
 from .config import CourseError, profile, results_dir  # first: it quietens imports
 
 import base64, html, io, json, os, time
-from pathlib import Path
 
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
-from .data import Pictures
 from .train import Run, device_name, versions
 
 # %% ../nbs/reference/report.ipynb #69bcc642
