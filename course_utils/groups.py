@@ -9,7 +9,7 @@ __all__ = ['per_stage', 'per_layer', 'three_groups', 'group_modules', 'group_tab
 # %% ../nbs/05_differential_lrs.ipynb #6bd25b83
 from .config import CourseError  # first: it quietens imports
 
-import cv2, matplotlib, matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import cv2, matplotlib, numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.optimizer import OptimWrapper
 from timm.models import group_parameters

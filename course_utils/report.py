@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'Figure', 'show', 'curves', 'curves_in_words', 'interval', 'right', 'losses',
-           'compare', 'difference', 'percents', 'dots', 'as_picture', 'read_results', 'record', 'Card', 'at_a_glance']
+           'compare', 'difference', 'Seeds', 'gains', 'told', 'percents', 'dots', 'as_picture', 'read_results',
+           'measured', 'measured_on', 'record', 'Card', 'at_a_glance']
 
 # %% ../nbs/reference/report.ipynb #545cd9d6
 from .config import CourseError, profile, results_dir  # first: it quietens imports
 
 import base64, html, io, json, os, time
+from dataclasses import dataclass
 
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -118,23 +120,54 @@ def difference(
     d = of(a) - of(b)
     return float(d.mean()), *interval(d)
 
+@dataclass
+class Seeds:
+    "What several seeds of one setting gave, all on the same validation pictures."
+    right: np.ndarray  # `(seeds, pictures)`: 1 where a picture is named right, else 0
+    loss: np.ndarray   # `(seeds, pictures)`: cross-entropy
+    seconds: float     # of one training, the median over the seeds
+
+    @classmethod
+    def of(cls, runs) -> 'Seeds':
+        "Of `Run`s, one a seed."
+        return cls(np.array([right(r) for r in runs]), np.array([losses(r) for r in runs]), float(np.median([r.seconds for r in runs])))
+
+def gains(
+    seeds: dict,     # name → `Seeds`
+    against,         # the name that all others are compared with, or pairs (name, against)
+) -> pd.DataFrame:   # a row for each comparison
+    "Differences over seeds, paired by seed and picture, with 95 % intervals over both. One that holds nought says: not told apart."
+    def row(a, b):
+        (low, high), (loss_low, loss_high) = interval(a.right - b.right), interval(a.loss - b.loss)
+        return dict(accuracy=a.right.mean(), gain=a.right.mean() - b.right.mean(), low=low, high=high, valid_loss=a.loss.mean(), loss_change=a.loss.mean() - b.loss.mean(),
+                    loss_low=loss_low, loss_high=loss_high, seconds=round(a.seconds, 1), against_seconds=round(b.seconds, 1), seeds=len(a.right))
+    pairs = [(name, against) for name in seeds if name != against] if isinstance(against, str) else against
+    table = pd.DataFrame([dict(setting=a, against=b, **row(seeds[a], seeds[b])) for a, b in pairs])
+    return table.set_index('setting' if isinstance(against, str) else ['setting', 'against'])
+
+def told(low, high, better='better', worse='worse') -> str:
+    "What an interval of a difference says."
+    return better if low > 0 else worse if high < 0 else 'not told apart'
+
 def percents(values) -> str:
     "Shares as a list in words: '80.3%, 79.1%'."
     return ', '.join(f'{v:.1%}' for v in values)
 
 def dots(
-    table: pd.DataFrame,   # a row per name, with columns `mean`, `low` and `high`
+    table: pd.DataFrame,   # a row per name, with columns `mean` (or `gain`), `low` and `high`
     label: str,            # of the axis
     alt: str,              # what the figure shows; the rows are added in words
 ) -> Figure:
     "One dot and its interval a row, beside a line at nought."
     fig, ax = plt.subplots(figsize=(7, .6 + .35 * len(table)))
-    t = table[::-1].astype(float)
+    table = table.rename(columns=dict(gain='mean'))[['mean', 'low', 'high']].astype(float)
+    table.index = [name if isinstance(name, str) else ' against '.join(name) for name in table.index]
+    t = table[::-1]
     ax.errorbar(t['mean'], range(len(t)), xerr=[t['mean'] - t.low, t.high - t['mean']], fmt='o', capsize=4)
     ax.axvline(0, color=GREY, lw=1)
     ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label)
     ax.grid(axis='y', visible=False)
-    return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for name, r in table.astype(float).iterrows()) + '.')
+    return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for name, r in table.iterrows()) + '.')
 
 def as_picture(fig) -> np.ndarray:  # `(H, W, 3)` uint8
     "A matplotlib figure, which is closed, as a picture for an explorer."
@@ -148,6 +181,25 @@ def read_results(name: str) -> dict:
     "What `results/NAME.json` holds, or nothing where it has not been measured."
     path = results_dir()/f'{name}.json'
     return json.loads(path.read_text()) if path.exists() else {}
+
+def measured(
+    name: str,  # an experiment of data_scripts/measure.py
+) -> dict:      # name of a setting → `Seeds`; empty where nothing was measured
+    "What `results/NAME.json` holds of an experiment: the seeds that all its settings share."
+    runs = read_results(name).get('runs', {}).values()
+    by = {}
+    for r in runs: by.setdefault(r['settings']['arm'], {})[r['settings']['seed']] = r
+    common = sorted(set.intersection(*map(set, by.values()))) if by else []
+    row = lambda r: ([int(v) for v in r['right']], r['loss'], r['seconds'])
+    return {arm: Seeds(*(np.array(v, float) for v in (ok, loss)), float(np.median(seconds)))
+            for arm, rs in by.items() if common for ok, loss, seconds in [zip(*(row(rs[s]) for s in common))]}
+
+def measured_on(name: str) -> str:
+    "On what an experiment was measured, in a sentence; how to measure it where it was not."
+    runs = list(read_results(name).get('runs', {}).values())
+    if not runs: return f"Not measured yet: python data_scripts/measure.py {name.split('_')[0]}"
+    seeds, r = len({r['settings']['seed'] for r in runs}), runs[0]
+    return f"Measured on {r['data'].split()[0]}, {len(r['right'])} held-out pictures, {seeds} seeds, {r['device']}, torch {r['versions']['torch']}, {r['date']}."
 
 def record(
     lesson: str,            # its number, `00`

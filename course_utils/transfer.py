@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['HEADS', 'activations', 'heat', 'activation_grid', 'frozen_norms', 'FreezeBatchNorm', 'linear_head', 'article_head',
-           'fastai_head', 'frozen_features', 'fit_head', 'map_sizes', 'map_words', 'map_explorer', 'paired_table',
-           'paired_figure']
+           'fastai_head', 'frozen_features', 'fit_head', 'map_sizes', 'map_words', 'map_explorer']
 
 # %% ../nbs/02_transfer_learning.ipynb #6518006b
 from .config import CourseError  # first: it quietens imports
@@ -16,7 +15,6 @@ import cv2, matplotlib.pyplot as plt, numpy as np, pandas as pd, timm, torch
 from fastai.callback.core import Callback
 from fastai.torch_core import norm_types
 from fastai.vision.learner import create_head
-from matplotlib.ticker import PercentFormatter
 from torch import nn
 
 from .data import PictureLoader, Pictures, grid
@@ -153,21 +151,3 @@ def map_explorer(
         return grid([coarse(size, size), *(coarse(h, w) for _, _, h, w in maps)], len(maps) + 1, [f'input {size}x{size}', *(f'{h}x{w}, {c} channels' for _, c, h, w in maps)], cell), map_words(arch, size)
     return Explorer(draw, [Slider('size', 'size of the input', *sizes, start)], title=f'Feature maps of {arch}',
                     alt='The picture as coarse as the input and the feature maps after each stage are.')
-
-# %% ../nbs/02_transfer_learning.ipynb #95d7c5d9
-def paired_table(summary: list) -> pd.DataFrame:
-    "Differences measured over seeds, as a table: what against what, and the 95 % interval."
-    return pd.DataFrame([dict(data=r['data'], share=f"{r['share']:.0%}", arm=r['arm'], against=r['against'], accuracy=f"{r['accuracy']:.1%}",
-                              difference=f"{r['difference']:+.1%}", interval=f"{r['low']:+.1%} to {r['high']:+.1%}", seeds=r['seeds'], seconds=round(r['seconds']), against_seconds=round(r['against_seconds'])) for r in summary])
-
-def paired_figure(summary: list):
-    "The same differences as a matplotlib figure: a point and its interval each, a colour and mark for each data set."
-    fig, ax = plt.subplots(figsize=(8, 1 + .28 * len(summary)))
-    names = sorted({r['data'] for r in summary})
-    for k, r in enumerate(summary[::-1]):
-        c = names.index(r['data'])
-        ax.errorbar(r['difference'], k, xerr=[[r['difference'] - r['low']], [r['high'] - r['difference']]], fmt='osD^'[c % 4], color=f'C{c}', capsize=3)
-    ax.axvline(0, color='#6b6b6b', lw=1); ax.grid(axis='y', visible=False); ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.set(xlabel='difference of accuracy', yticks=range(len(summary)), yticklabels=[f"{r['data']}, {r['share']:.0%}: {r['arm']} against {r['against']}" for r in summary[::-1]])
-    ax.tick_params(axis='y', labelsize=8)
-    return fig

@@ -1,7 +1,6 @@
 "Schedules: the formulas, every restart at the peak, equal to others where others are right, and what a run really uses."
-import json, math, signal, subprocess, sys, time
+import json, math, time
 from dataclasses import FrozenInstanceError
-from pathlib import Path
 
 import numpy as np, pytest, torch
 from fastai.callback.schedule import SchedCos
@@ -11,9 +10,8 @@ from course_utils.config import CourseError
 from course_utils.data import load_pictures
 from course_utils.schedules import SGDR, Snapshots, Staircase, cosine, schedule_designer, sgdr, staircase, where
 from course_utils.train import describe, fit, make_learner, train
-from data_scripts import measure as M
 
-S, ROOT = torch.optim.lr_scheduler, Path(__file__).parent.parent
+S = torch.optim.lr_scheduler
 
 
 @pytest.fixture(scope='module')
@@ -187,53 +185,3 @@ def test_designer():
                 assert picture.shape == (300, 760, 3) and 'epochs in all' in says
     assert np.median(seconds) < .04, 'a slider should follow the hand'  # 15 ms on a quiet machine
     assert 'Warning' in e.at(first=4)[1] and 'Warning' not in e.at()[1]
-
-
-# ---- measure.py ----
-
-def test_measure_goes_on(tmp_path):
-    "A kept run is kept; a changed setting is measured again; what is no longer asked for goes."
-    calls, path = [], tmp_path/'x.json'
-    one = lambda size, limit, seed: calls.append(seed) or dict(v=seed)
-    runs = lambda seeds, **kw: {f'seed {s}': dict(dict(size=32, limit=100, seed=s), **kw) for s in seeds}
-    quiet = lambda *a, **k: None
-    def stops(size, limit, seed):
-        if seed == 1: raise KeyboardInterrupt
-        return one(size, limit, seed)
-    with pytest.raises(KeyboardInterrupt): M.measure('x', runs(range(3)), stops, path, quiet)
-    assert calls == [0] and list(json.loads(path.read_text())['runs']) == ['seed 0']
-    assert M.measure('x', runs(range(3)), one, path, quiet) == 2 and calls == [0, 1, 2]
-    assert M.measure('x', runs(range(3)), one, path, quiet) == 0
-    assert M.measure('x', runs([1], limit=101), one, path, quiet) == 1 and list(json.loads(path.read_text())['runs']) == ['seed 1']
-    assert [p.name for p in tmp_path.iterdir()] == ['x.json']
-
-
-def test_killed_measurement_goes_on(tmp_path):
-    "SIGKILL at several moments: the file holds whole runs, and the rest is measured afterwards."
-    code = f'''
-import sys, time; sys.path.insert(0, {str(ROOT)!r})
-from pathlib import Path
-from data_scripts import measure as M
-def one(size, limit, seed): print('go', flush=True); time.sleep(.05); return dict(v=[seed] * 20000)
-M.measure('x', {{f'seed {{s}}': dict(size=32, limit=100, seed=s) for s in range(6)}}, one, Path({str(tmp_path)!r})/'x.json', lambda *a, **k: None)
-'''
-    for delay in (.02, .09, .17):
-        p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)
-        p.stdout.readline(); time.sleep(delay); p.send_signal(signal.SIGKILL); p.wait()
-        if (tmp_path/'x.json').exists(): assert all(len(r['v']) == 20000 for r in json.loads((tmp_path/'x.json').read_text())['runs'].values())
-    subprocess.run([sys.executable, '-c', code], check=True, stdout=subprocess.PIPE)
-    assert len(json.loads((tmp_path/'x.json').read_text())['runs']) == 6
-
-
-def test_measure_schedules(tmp_path, monkeypatch):
-    runs = {k: r for k, r in M.schedule_runs(32, 100, 'resnet10t', 3, 1).items() if 'SGDR' in k or 'step' in k}
-    assert M.measure('schedules', runs, M.measure_schedule, tmp_path/'s.json', lambda *a, **k: None) == 3
-    kept = json.loads((tmp_path/'s.json').read_text())['runs']
-    r = kept['SGDR ×2 seed 0']
-    assert len(r['right']) == len(r['loss']) == len(r['ensemble_right']) > 10 and r['snapshots_at'] == [1, 3] and r['accuracy'] == pytest.approx(np.mean(r['right']))
-    assert len(M.schedule_runs()) == 30
-
-
-def test_measure_says_what_there_is():
-    r = subprocess.run([sys.executable, ROOT/'data_scripts'/'measure.py', '--only', 'nothing'], capture_output=True, text=True)
-    assert r.returncode and 'there are schedules' in r.stderr and len(r.stderr.strip().splitlines()) == 1

@@ -1,11 +1,8 @@
 "Transfer: what is frozen stays, what moves is known, heads fit, and feature maps have the size we say."
-import json, os, subprocess, sys, time
-from pathlib import Path
-from types import SimpleNamespace
+import time
 
-import matplotlib.pyplot as plt, numpy as np, pandas as pd, pytest, timm, torch
+import numpy as np, pytest, timm, torch
 from hypothesis import given, settings, strategies as st
-from scipy import stats
 from torch import nn
 
 from course_utils.config import CourseError
@@ -13,11 +10,9 @@ from course_utils.data import load_pictures, photo
 from course_utils.models import create_model, norm_of
 from course_utils.train import make_learner, train
 from course_utils.transfer import (HEADS, FreezeBatchNorm, activation_grid, activations, article_head, fastai_head, fit_head, frozen_norms, frozen_features,
-                                   heat, map_explorer, map_sizes, map_words, paired_figure, paired_table)
-from data_scripts import measure_transfer as M
+                                   heat, map_explorer, map_sizes, map_words)
 
 LITE = 'tf_efficientnet_lite0'
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope='module')
@@ -236,63 +231,3 @@ def test_map_explorer():
     start = time.perf_counter()
     for s in range(32, 321, 32): e.at(size=s)
     assert time.perf_counter() - start < 3, 'drawn fast enough to drag'
-
-
-# ---- the measurement ----
-
-def a_run(accuracy, loss=.5): return SimpleNamespace(accuracy=accuracy, valid_loss=loss, seconds=1., history=pd.DataFrame(dict(train_accuracy=[1.])))
-
-@pytest.fixture
-def quick(monkeypatch):
-    for k, v in dict(COURSE_PROFILE='smoke').items(): monkeypatch.setenv(k, v)
-
-
-def test_paired_is_student_s_interval():
-    a, b = np.array([.8, .9, .85, .7, .9]), np.array([.7, .85, .8, .72, .8])
-    d, low, high = M.paired(a, b)
-    want = stats.ttest_rel(a, b).confidence_interval(.95)
-    assert (d, low, high) == pytest.approx(((a - b).mean(), want.low, want.high))
-
-
-def test_a_restart_goes_on_and_a_changed_recipe_starts_again(tmp_path, quick, monkeypatch):
-    path, calls = tmp_path/'rates.json', []
-    def trained(pics, seed, **kw):
-        calls.append(kw)
-        if len(calls) == 5: raise KeyboardInterrupt
-        return a_run(.5 + .1 * bool(kw.get('splitter')) + .01 * seed)
-    with pytest.raises(KeyboardInterrupt): M.measure('rates', seeds=2, path=path, trained=trained)
-    assert len(json.loads(path.read_text())['runs']) == 4, 'a kill loses the run in hand, no more'
-    assert M.measure('rates', seeds=2, path=path, trained=trained) == 8 and M.measure('rates', seeds=2, path=path, trained=trained) == 0
-    kept = json.loads(path.read_text())
-    assert len(kept['runs']) == 12 and not list(tmp_path.glob('*.work'))
-    assert all(r['seeds'] == 2 and r['difference'] == pytest.approx(.1) and r['low'] == pytest.approx(.1) for r in kept['summary'])
-    arms = M.rates_arms()
-    arms['one rate 0.002'].settings['lr_max'] = 3e-3
-    monkeypatch.setitem(M.TABLES, 'rates', (lambda: arms, M.TABLES['rates'][1]))
-    assert M.measure('rates', seeds=2, path=path, trained=trained) == 2
-    assert len(json.loads(path.read_text())['runs']) == 12
-
-
-def test_two_data_sets_share_a_file(tmp_path, quick):
-    path, trained = tmp_path/'transfer.json', lambda pics, seed, **kw: a_run(.8 if kw.get('pretrained') else .7)
-    for name in ('solar', 'others'): M.measure('transfer', name=name, seeds=2, path=path, trained=trained)
-    summary = json.loads(path.read_text())['summary']
-    assert {r['data'] for r in summary} == {'solar', 'others'} and {r['share'] for r in summary} == {.25, 1.}
-    table = paired_table(summary)
-    assert table.shape[0] == len(summary) and '+10.0% to +10.0%' in set(table.interval)
-    assert len(paired_figure(summary).axes[0].get_yticklabels()) == len(summary)
-    plt.close('all')
-
-
-@pytest.mark.parametrize('what', M.TABLES)
-def test_every_comparison_names_arms_that_are_measured(what):
-    arms, pairs = M.TABLES[what]
-    assert {n for p in pairs for n in p} <= set(arms())
-
-
-def test_wrong_use_of_the_command_gets_one_sentence(tmp_path):
-    go = lambda *a: subprocess.run([sys.executable, ROOT/'data_scripts'/'measure_transfer.py', *a], capture_output=True, text=True,
-                                   env={**os.environ, 'COURSE_PROFILE': 'smoke', 'COURSE_RESULTS': str(tmp_path)})
-    r = go('rates', '--seeds', '1')
-    assert r.returncode == 1 and 'at least 2' in r.stderr and len(r.stderr.strip().splitlines()) == 1
-    with pytest.raises(CourseError, match="no data set named 'no_such'"): M.main(['rates', '--data', 'no_such'])
