@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Turn', 'symmetric_views', 'tta_logits', 'spread', 'average', 'tta', 'RandomView', 'random_views', 'view_explorer',
-           'changes', 'by_number', 'nll', 'reliability', 'ece', 'ece_by_chance', 'brier', 'scores', 'temperature',
-           'temper', 'reliability_figure', 'sideways', 'by_view']
+           'by_view', 'nll', 'changes', 'by_number', 'reliability', 'ece', 'ece_by_chance', 'brier', 'scores',
+           'temperature', 'temper', 'reliability_figure', 'sideways']
 
 # %% ../nbs/06_tta.ipynb #1e92b74c
 from .config import CourseError  # first: it quietens imports
@@ -33,9 +33,11 @@ class Turn:
         return np.ascontiguousarray(np.rot90(x[:, :, ::-1] if self.mirror else x, self.quarters, (1, 2)))
     def __str__(self): return ' '.join(['mirror'] * self.mirror + [str(90 * self.quarters)] * (self.quarters > 0)) or 'plain'
 
-def symmetric_views() -> list:
-    "The eight flips and rotations of a square; the first is the plain picture."
-    return [Turn(quarters, mirror) for mirror in (False, True) for quarters in range(4)]
+def symmetric_views(
+    quarters: bool=True,  # quarter turns too? False: only the four views that leave upright and sideways apart
+) -> list:  # eight views or four; the first is the plain picture
+    "The flips and rotations of a square."
+    return [Turn(k, mirror) for mirror in (False, True) for k in range(0, 4, 1 if quarters else 2)]
 
 # %% ../nbs/06_tta.ipynb #146968d5
 def tta_logits(
@@ -132,6 +134,18 @@ def view_explorer(
     return Explorer(draw, [Slider('picture', 'picture, by spread', 0, len(chosen) - 1, 1, len(chosen) * 3 // 4), Slider('number', 'views averaged', 1, total, 1, total)],
                     title='Views of a picture', alt='The views of one picture, the probability of its true class in each (dots), and the running mean (line).')
 
+# %% ../nbs/06_tta.ipynb #e6b8104d
+def by_view(logits, targets, views) -> pd.DataFrame:  # a row for each view
+    "Each view on its own: accuracy, NLL, and how often it gives the same answer as the first."
+    logits = np.asarray(logits, float)
+    named = logits.argmax(-1)
+    return pd.DataFrame(dict(accuracy=(named == targets).mean(1), nll=[nll(softmax(l, axis=1), targets).mean() for l in logits],
+                             same_answer=(named == named[0]).mean(1)), index=pd.Index([str(v) for v in views], name='view'))
+
+def nll(probs, targets) -> np.ndarray:  # `(N,)`
+    "Negative log-likelihood of each picture: minus the log of the true class's probability."
+    return -np.log(np.asarray(probs)[np.arange(len(targets)), targets].clip(1e-12))
+
 # %% ../nbs/06_tta.ipynb #2a472dc0
 def changes(
     before, after,  # probabilities `(N, C)` of the same pictures
@@ -155,10 +169,6 @@ def by_number(
         running = np.cumsum(p[np.r_[0, 1 + rng.permutation(len(p) - 1)]], 0) / at[:, None, None]
         rows.append([[(q.argmax(1) == targets).mean(), nll(q, targets).mean()] for q in running])
     return pd.DataFrame(np.mean(rows, 0), index=pd.Index(at, name='views'), columns=['accuracy', 'loss'])
-
-def nll(probs, targets) -> np.ndarray:  # `(N,)`
-    "Negative log-likelihood of each picture: minus the log of the true class's probability."
-    return -np.log(np.asarray(probs)[np.arange(len(targets)), targets].clip(1e-12))
 
 # %% ../nbs/06_tta.ipynb #5b1b299c
 def _binned(probs, targets, bins):
@@ -236,11 +246,3 @@ def sideways(pics: Pictures, seed: int=0) -> Pictures:
     classes, x = ['upright', 'sideways'], np.array(pics.x)
     x[turned] = Turn(1)(x[turned])
     return Pictures(f'{pics.name}, turned', x, classes, pics.table.assign(label=turned.astype(int), stratum=[classes[t] for t in turned.astype(int)]), pics.found)
-
-# %% ../nbs/06_tta.ipynb #cff42711
-def by_view(logits, targets, views) -> pd.DataFrame:  # a row for each view
-    "Each view on its own: accuracy, NLL, and how often it gives the same answer as the first."
-    logits = np.asarray(logits, float)
-    named = logits.argmax(-1)
-    return pd.DataFrame(dict(accuracy=(named == targets).mean(1), nll=[nll(softmax(l, axis=1), targets).mean() for l in logits],
-                             same_answer=(named == named[0]).mean(1)), index=pd.Index([str(v) for v in views], name='view'))
