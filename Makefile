@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test test-offline lessons site serve readme tidy env clean
+.PHONY: help lab test test-offline lessons ladder measure site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -30,6 +30,12 @@ test-offline: .venv/.ready-test  ## runs the tests with the network cut off by t
 
 lessons: .venv/.ready-lab  ## runs lessons top to bottom (ONLY=03 PROFILE=cpu DATA=folder SAVE=1)
 	@$(PY) data_scripts/lessons.py --only "$(ONLY)" --profile "$(PROFILE)" --data "$(DATA)" $(if $(filter-out 0,$(SAVE)),--save)
+
+ladder: .venv/.ready-lab  ## measures what each technique adds, over five seeds; goes on where it was (DATA=folder)
+	@$(PY) data_scripts/measure.py ladder $(if $(DATA),--data "$(DATA)")
+
+measure: .venv/.ready-lab  ## measures all that takes longer than a lesson (ONLY='schedules rates' DATA=folder)
+	@$(PY) data_scripts/measure.py $(ONLY) $(if $(DATA),--data "$(DATA)")
 
 site: .venv/.ready-test  ## builds the site into _docs/, with Quarto where it is installed
 	@$(PY) data_scripts/site.py build

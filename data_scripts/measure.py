@@ -17,6 +17,7 @@ import torch
 
 from course_utils.data import load_pictures
 from course_utils.groups import layer_decay_rates, per_stage, three_groups
+from course_utils.ladder import climb, climbed, rungs, turned
 from course_utils.models import create_model
 from course_utils.report import losses, right
 from course_utils.schedules import SGDR, Snapshots, Staircase
@@ -42,7 +43,7 @@ def per_picture(run, prefix='') -> dict:
 
 def numbers(run) -> dict:
     "What is kept of a run."
-    return dict(accuracy=run.accuracy, valid_loss=run.valid_loss, seconds=round(run.seconds, 2), **per_picture(run))
+    return dict(accuracy=run.accuracy, valid_loss=float(losses(run).mean()), seconds=round(run.seconds, 2), **per_picture(run))
 
 
 # ---- transfer: lesson 02 ----
@@ -86,8 +87,7 @@ def measure_head(arch, head, share, size, limit, seed, bs):
     torch.manual_seed(seed)
     model = fit_head(head(x.shape[1], len(pics.classes)), x[keep], y[keep], epochs=round(pick(smoke=3, cpu=20) / share), bs=bs, seed=seed)
     with torch.inference_mode(): probs = model(valid_x).softmax(1).numpy()
-    run = Run(None, probs, valid_y.numpy(), None, 0, model)
-    return dict(accuracy=run.accuracy, valid_loss=float(losses(run).mean()), seconds=round(share * seconds + time.perf_counter() - start, 2), **per_picture(run))
+    return numbers(Run(None, probs, valid_y.numpy(), None, share * seconds + time.perf_counter() - start, model))
 
 
 # ---- rates: lesson 05 ----
@@ -122,10 +122,28 @@ def measure_schedule(arm, size, limit, **settings):
     return out
 
 
+# ---- the ladder: lesson 09 ----
+
+def ladder_runs(): return over_seeds({name: climbed(name) for name in rungs()} | turned())
+
+def measure_rung(arm, limit, **settings):
+    seed = settings.pop('seed')
+    run = climb(settings, seed, limit)
+    return dict(numbers(run), **run.config)
+
+def top_runs():
+    "The top of the ladder with larger pictures and more epochs: under 45 minutes a training on two cores."
+    recipe = climbed('+ TTA', dict(size=pick(smoke=32, cpu=192, gpu=300), epochs=pick(smoke=1, cpu=11, gpu=30)))
+    names = [(LITE, 'Lite0')] if profile().name != 'gpu' else [(LITE, 'Lite0'), ('tf_efficientnet_lite2', 'Lite2')]
+    return over_seeds({f'{name}, {recipe["size"]} px': dict(recipe, arch=arch) for arch, name in names})
+
+
 EXPERIMENTS = {  # name → (its runs, what measures one)
     'transfer': (transfer_runs, measure_transfer),
     'rates': (rates_runs, measure_training),
     'schedules': (schedules_runs, measure_schedule),
+    'ladder': (ladder_runs, measure_rung),
+    'top': (top_runs, measure_rung),
 }
 
 

@@ -1,12 +1,14 @@
-"""Writes the README's table of lessons from the notebooks and results/: `make readme`."""
+"""Writes the README's tables, of lessons and of the ladder, from the notebooks and results/: `make readme`."""
 import json, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-START, END = '<!-- lessons:start -->', '<!-- lessons:end -->'
 
 
-def table(
+def mark(what, end): return f"<!-- {what}:{'end' if end else 'start'} -->"
+
+
+def lessons(
     folder: Path = ROOT,
 ) -> str:  # Markdown
     "One row a lesson: its title and summary from the notebook, minutes and gain from results/."
@@ -18,6 +20,20 @@ def table(
         adds = _json(folder/'results'/f"lesson_{nb.stem.split('_')[0]}.json").get('headline', '—')
         rows.append(f"| [{title}](nbs/{nb.name}) | {summary} | {'—' if s is None else f'{s/60:.1f}'} | {adds} |")
     return '\n'.join(rows)
+
+
+def ladder(
+    folder: Path = ROOT,
+) -> str:  # Markdown
+    "One row a rung of lesson 09: accuracy, what it added to the rung below with its interval, minutes of one training."
+    rows = _json(folder/'results'/'lesson_09.json').get('runs', {}).get('solar cpu', {}).get('ladder', [])
+    if not rows: return 'Not measured yet: `make ladder`.'
+    share = lambda v: '—' if v is None else f'{v:+.1%}'
+    return '\n'.join(['| rung | accuracy | added | 95 % interval | minutes |', '|---|--:|--:|--:|--:|'] + [
+        f"| {r['rung']} | {r['accuracy']:.1%} | {share(r.get('gain'))} | {' to '.join(share(r[k]) for k in ('low', 'high')) if 'low' in r else '—'} | {r['minutes']:.1f} |" for r in rows])
+
+
+TABLES = dict(lessons=lessons, ladder=ladder)
 
 
 def _json(path):
@@ -32,17 +48,21 @@ def _head(nb):
 
 
 def in_sync(folder=ROOT):
-    "Whether the README shows what `table` makes."
-    return table(folder) in (folder/'README.md').read_text()
+    "Whether the README shows what the tables say."
+    text = (folder/'README.md').read_text()
+    return all(table(folder) in text for table in TABLES.values())
 
 
 def update(folder=ROOT):
     text = (folder/'README.md').read_text()
-    if text.count(START) != 1 or text.count(END) != 1: sys.exit(f'README.md needs {START} and {END}, once each.')
-    before, after = text.split(START)[0], text.split(END)[1]
-    (folder/'README.md').write_text(f'{before}{START}\n{table(folder)}\n{END}{after}')
+    for what, table in TABLES.items():
+        start, end = mark(what, False), mark(what, True)
+        if text.count(start) != 1 or text.count(end) != 1: sys.exit(f'README.md needs {start} and {end}, once each.')
+        before, after = text.split(start)[0], text.split(end)[1]
+        text = f'{before}{start}\n{table(folder)}\n{end}{after}'
+    (folder/'README.md').write_text(text)
 
 
 if __name__ == '__main__':
     update()
-    print("README.md: the table of lessons is up to date.")
+    print("README.md: the tables of lessons and of the ladder are up to date.")

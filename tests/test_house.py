@@ -254,7 +254,7 @@ def test_readme_table(): assert readme.in_sync(), 'the table of lessons is out o
 def test_readme_table_says_what_was_measured(tmp_path):
     for d in ('nbs', 'results'): (tmp_path/d).mkdir()
     for n in ('00_a', '01_b'): nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f'# Title {n}\n\n> Learns {n}.')]), tmp_path/'nbs'/f'{n}.ipynb')
-    (tmp_path/'README.md').write_text(f'before\n{readme.START}\nold\n{readme.END}\nafter\n')
+    (tmp_path/'README.md').write_text('before\n' + ''.join(f'{readme.mark(w, False)}\nold\n{readme.mark(w, True)}\nafter\n' for w in readme.TABLES))
     assert not readme.in_sync(tmp_path)
     (tmp_path/'results'/'lessons.json').write_text('{"00_a": {"cpu": {"seconds": 90}, "smoke": {"seconds": 9}}}')
     (tmp_path/'results'/'lesson_00.json').write_text('{"headline": "less overfitting"}')
@@ -262,8 +262,16 @@ def test_readme_table_says_what_was_measured(tmp_path):
     text = (tmp_path/'README.md').read_text()
     assert text.startswith('before\n') and text.endswith('after\n') and 'old' not in text and readme.in_sync(tmp_path)
     assert '| [Title 00_a](nbs/00_a.ipynb) | Learns 00_a. | 1.5 | less overfitting |\n| [Title 01_b](nbs/01_b.ipynb) | Learns 01_b. | — | — |' in text
+    assert 'Not measured yet' in text
     (tmp_path/'results'/'lessons.json').write_text('{}')
     assert not readme.in_sync(tmp_path)
+
+
+def test_readme_shows_the_ladder(tmp_path):
+    (tmp_path/'results').mkdir()
+    rows = [dict(rung='baseline', accuracy=.75, minutes=.5), dict(rung='+ x', accuracy=.8, minutes=1., gain=.05, low=-.01, high=.1)]
+    (tmp_path/'results'/'lesson_09.json').write_text(json.dumps(dict(runs={'solar cpu': dict(ladder=rows)})))
+    assert readme.ladder(tmp_path).splitlines()[2:] == ['| baseline | 75.0% | — | — | 0.5 |', '| + x | 80.0% | +5.0% | -1.0% to +10.0% | 1.0 |']
 
 
 def test_lessons_are_numbered_from_nought():

@@ -1,0 +1,101 @@
+"The ladder: every rung changes what it says and nothing else, a kill changes nothing, and the page says what was measured."
+import json, random, signal, subprocess, sys, time
+from pathlib import Path
+
+import numpy as np, pytest
+
+from course_utils import ladder
+from course_utils.data import load_pictures
+from course_utils.groups import three_groups
+from course_utils.ladder import climb, climbed, draw_rungs, found_rate, ladder_explorer, rungs, turned
+from course_utils.report import Seeds, interval
+from course_utils.schedules import SGDR
+from course_utils.train import describe
+from course_utils.tta import tta
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def smoke(monkeypatch):
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    monkeypatch.delenv('COURSE_DATA', raising=False)
+    ladder._last.clear()
+
+
+def test_a_rung_changes_what_it_says_and_nothing_else():
+    below = {}
+    for name, change in rungs().items():
+        here = climbed(name)
+        assert {k: describe(v) for k, v in here.items()} == {k: describe(v) for k, v in (below | change).items()} and here != below
+        below = here
+    assert climbed('+ TTA')['tta'] and 'tta' not in climbed('+ one-cycle')
+
+
+def test_every_rung_takes_the_same_epochs():
+    epochs = {name: climbed(name)['epochs'] + climbed(name).get('freeze_epochs', 0) for name in rungs()}
+    assert len(set(epochs.values())) == 1, epochs
+
+
+def test_turned_rungs_leave_out_what_they_say():
+    t = turned()
+    assert 'tfm' not in t['transfer without augmentation'] and t['transfer without augmentation']['pretrained']
+    assert t['differential rates without one-cycle']['schedule'] == 'constant' and t['differential rates without one-cycle']['spread']
+    s = t['restarts in place of one-cycle']
+    assert isinstance(s['schedule'], SGDR) and sum(s['schedule'].cycles(s['epochs'])) == s['epochs'], 'it ends with a cycle'
+
+
+def test_a_rung_trains_with_its_settings(monkeypatch):
+    "What `train` is given: the found rate, spread over three groups; TTA adds views to the same training."
+    calls, real = [], ladder.train
+    monkeypatch.setattr(ladder, 'train', lambda pics, **kw: calls.append(kw) or real(pics, **kw))
+    monkeypatch.setattr(ladder, 'found_rate', lambda *a, **kw: 2e-3)
+    plain = climb(climbed('+ differential rates'), seed=1, limit=100)
+    assert calls[0]['lr_max'] == slice(2e-4, 2e-3) and calls[0]['splitter'] is three_groups and calls[0]['seed'] == 1
+    assert not {'rule', 'spread', 'tta', 'size'} & set(calls[0]) and plain.config == dict(rate=2e-3)
+    with_views = climb(climbed('+ TTA'), seed=1, limit=100)
+    assert len(calls) == 1, 'the same training is not made twice'
+    assert np.array_equal(with_views.probs, tta(with_views.model, load_pictures(size=32, limit=100))[0]) and not np.allclose(with_views.probs, plain.probs)
+    climb(climbed('+ TTA'), seed=2, limit=100)
+    assert len(calls) == 2, 'another seed is another training'
+
+
+def test_found_rate_without_an_answer(monkeypatch):
+    from course_utils.lr import Suggestion
+    pics = load_pictures(size=32, limit=100)
+    assert 1e-6 < found_rate(pics, 'valley', arch='regnetx_002', bs=16, n=20) < 1
+    monkeypatch.setattr(ladder, 'lr_find', lambda *a, **k: type('C', (), dict(suggest=lambda self: dict(valley=Suggestion(None, 'No answer.'))))())
+    assert found_rate(pics, 'valley', arch='regnetx_002', bs=16) == 1e-3
+
+
+def test_a_killed_ladder_gives_the_same_table(tmp_path):
+    "SIGKILL at a random moment, started again: the same answers and losses as a ladder left alone. Only the seconds may differ."
+    code = '''
+import sys; sys.path.insert(0, {root!r})
+from pathlib import Path
+from data_scripts import measure as M
+runs = M.ladder_runs()
+runs = {{k: dict(runs[k], limit=100) for k in ('baseline, seed 0', '+ transfer, seed 0', '+ differential rates, seed 0', '+ TTA, seed 0')}}
+print('go', flush=True)
+M.measure('ladder', runs, M.measure_rung, Path({path!r}))
+'''
+    script = lambda name: [sys.executable, '-c', code.format(root=str(ROOT), path=str(tmp_path/name))]
+    p = subprocess.Popen(script('killed.json'), stdout=subprocess.PIPE, text=True)
+    for _ in range(random.randint(1, 3)): p.stdout.readline()  # 'go', and a line for each run that is kept
+    time.sleep(random.random())
+    p.send_signal(signal.SIGKILL); p.wait()
+    for name in ('killed.json', 'alone.json'): subprocess.run(script(name), check=True, stdout=subprocess.PIPE)
+    strip = lambda name: {k: {f: v for f, v in r.items() if f not in ('seconds', 'date')} for k, r in json.loads((tmp_path/name).read_text())['runs'].items()}
+    assert strip('killed.json') == strip('alone.json') and len(strip('alone.json')) == 4
+
+
+def test_the_explorer_says_what_was_measured():
+    rng = np.random.default_rng(0)
+    seeds = {name: Seeds((rng.random((5, 80)) < p).astype(float), rng.random((5, 80)), 60.) for name, p in (('baseline', .5), ('+ much', .9), ('+ nothing', .9))}
+    e = ladder_explorer(seeds)
+    for k, name in enumerate(seeds):
+        picture, says = e.at(rung=k)
+        assert name in says and f'{seeds[name].right.mean():.1%}' in says and picture.shape == e.at()[0].shape
+    low, high = interval(seeds['+ much'].right - seeds['baseline'].right)
+    assert f'{low:+.1%} to {high:+.1%}' in e.at(rung=1)[1] and 'better' in e.at(rung=1)[1] and 'not told apart' in e.at(rung=2)[1]
+    assert (draw_rungs(seeds, 2) != draw_rungs(seeds, 1)).any()
