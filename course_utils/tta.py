@@ -74,8 +74,9 @@ def average(
     "One answer for each picture out of the answers for its views."
     logits = np.asarray(logits, float)
     if of not in ('probs', 'logits'): raise CourseError(f"of is '{of}', but only probs or logits can be averaged.")
-    if beta is not None and not (0 <= beta <= 1 and len(logits) > 1): raise CourseError(f"beta is {beta}, but it can only be from 0 to 1, with two views or more.")
     rest = len(logits) - 1
+    if beta is not None and not (0 <= beta <= 1 and rest):
+        raise CourseError(f"beta is {beta} for {rest + 1} views, but it can only be from 0 to 1, for two views or more.")
     weights = np.full(rest + 1, 1 / (rest + 1)) if beta is None else np.r_[beta, np.full(rest, (1 - beta) / rest)]
     mean = np.tensordot(weights, logits if of == 'logits' else softmax(logits, axis=-1), 1)
     return softmax(mean, axis=-1) if of == 'logits' else mean
@@ -122,17 +123,18 @@ def view_explorer(
     canvas = Canvas((.5, total + .5), (0, 1.02), 'number of views', 'p of the true class', width=width, height=220)
     def draw(picture, number):
         i, at = chosen[picture], np.arange(1, total + 1)
-        each = p[:, i, targets[i]]
-        mean = p[:number, i].mean(0)
-        top = grid([v[picture] if k < number else (v[picture] * .25 + 191).astype(np.uint8) for k, v in enumerate(pictures)], columns,
-                   [f'{view} {q:.2f}' for view, q in zip(views, each)], cell)
+        each, named, true = p[:, i, targets[i]], pics.classes[p[:number, i].mean(0).argmax()], pics.classes[targets[i]]
+        mean = np.cumsum(each) / at
+        shown = [v[picture] if k < number else (v[picture] * .25 + 191).astype(np.uint8) for k, v in enumerate(pictures)]
+        top = grid(shown, columns, [f'{view} {q:.2f}' for view, q in zip(views, each)], cell)
         dots = [([k, k], [q, q], '#D55E00' if k <= number else '#c8c8c8', 9) for k, q in zip(at, each)]
-        curve = canvas.draw([(at[:number], np.cumsum(each)[:number] / at[:number], '#0072B2', 3), *dots])
-        named, true = pics.classes[mean.argmax()], pics.classes[targets[i]]
-        return np.vstack([top, curve]), (f'This is {true}. The mean of {number} view{"s" * (number > 1)} gives that {mean[targets[i]]:.2f}, so the answer is {named}, '
-            f'{"right" if named == true else "wrong"}. The plain picture gives {each[0]:.2f}. Over all {total} views the spread is {wide[i]:.2f}.')
-    return Explorer(draw, [Slider('picture', 'picture, by spread', 0, len(chosen) - 1, 1, len(chosen) * 3 // 4), Slider('number', 'views averaged', 1, total, 1, total)],
-                    title='Views of a picture', alt='The views of one picture, the probability of its true class in each (dots), and the running mean (line).')
+        curve = canvas.draw([(at[:number], mean[:number], '#0072B2', 3), *dots])
+        return np.vstack([top, curve]), (f'This is {true}. The plain picture gives that {each[0]:.2f}, the mean of {number} view{"s" * (number > 1)} '
+            f'{mean[number - 1]:.2f}: the answer is {named}, {"right" if named == true else "wrong"}. The spread over all {total} is {wide[i]:.2f}.')
+    sliders = [Slider('picture', 'picture, by spread', 0, len(chosen) - 1, 1, len(chosen) * 3 // 4),
+               Slider('number', 'views averaged', 1, total, 1, total)]
+    return Explorer(draw, sliders, title='Views of a picture',
+                    alt='The views of one picture, the probability of its true class in each (dots), and the running mean (line).')
 
 # %% ../nbs/06_tta.ipynb #e6b8104d
 def by_view(logits, targets, views) -> pd.DataFrame:  # a row for each view
@@ -242,7 +244,8 @@ def reliability_figure(
 # %% ../nbs/06_tta.ipynb #1c73de07
 def sideways(pics: Pictures, seed: int=0) -> Pictures:
     "The same pictures with another question: half of them, drawn at random, are turned by a quarter, and the label says which."
-    turned = np.random.default_rng(seed).random(len(pics)) < .5
+    label = np.random.default_rng(seed).permutation(len(pics)) % 2
     classes, x = ['upright', 'sideways'], np.array(pics.x)
-    x[turned] = Turn(1)(x[turned])
-    return Pictures(f'{pics.name}, turned', x, classes, pics.table.assign(label=turned.astype(int), stratum=[classes[t] for t in turned.astype(int)]), pics.found)
+    x[label == 1] = Turn(1)(x[label == 1])
+    table = pics.table.assign(label=label, stratum=[classes[t] for t in label])
+    return Pictures(f'{pics.name}, turned', x, classes, table, pics.found)
