@@ -23,7 +23,7 @@ from .report import BLUE, ORANGE, as_picture, gains, interval, told
 from .schedules import SGDR
 from .train import Run, describe, make_learner, train
 from .transfer import FreezeBatchNorm
-from .tta import tta
+from .tta import symmetric_views, tta
 
 # %% ../nbs/09_ladder.ipynb #3808b6d6
 LITE, LITE2 = 'tf_efficientnet_lite0', 'tf_efficientnet_lite2'
@@ -39,7 +39,7 @@ def rungs() -> dict:  # name → what the rung changes
         '+ found rate': dict(rule='valley'),
         '+ one-cycle': dict(schedule='one_cycle'),
         '+ differential rates': dict(spread=10),
-        '+ TTA': dict(tta=True),
+        '+ TTA': dict(tta=4),
         '+ bigger model': dict(arch=LITE2),
         '+ larger pictures': dict(size=size * 3 // 2),
     }
@@ -60,13 +60,13 @@ def found_rate(pics, rule: str, seed: int=0, n: int=60, **settings) -> float:
     return lr_find(learn, n=n).suggest()[rule].rate or 1e-3
 
 def climb(
-    settings: dict,           # of a rung: those of `train`, and `size`, `rule`, `spread`, `tta`
+    settings: dict,           # of a rung: those of `train`, and `size`, `rule`, `spread`, `tta` (0, 4 or 8 views)
     seed: int=0,
     limit: int | None=None,   # at most about this many pictures
     source=None,              # as in `load_pictures`
 ) -> Run:
     "Trains a rung. `seconds` counts the finder and the views in; `config` holds the rate used."
-    s, extra = dict(settings), dict(rule=None, spread=None, tta=False)
+    s, extra = dict(settings), dict(rule=None, spread=None, tta=0)
     extra = {k: s.pop(k, v) for k, v in extra.items()}
     pics, start = load_pictures(source, size=s.pop('size'), limit=limit), time.perf_counter()
     rate = found_rate(pics, extra['rule'], seed, **s) if extra['rule'] else s['lr_max']
@@ -74,7 +74,7 @@ def climb(
     finding = time.perf_counter() - start
     run = _trained(pics, dict(s, seed=seed))
     start = time.perf_counter()
-    probs = tta(run.model, pics)[0] if extra['tta'] else run.probs
+    probs = tta(run.model, pics, symmetric_views(quarters=extra['tta'] == 8))[0] if extra['tta'] else run.probs
     return replace(run, probs=probs, seconds=run.seconds + finding + time.perf_counter() - start, config=dict(rate=rate))
 
 _last = {}  # the latest training: a rung that only adds views need not train again
