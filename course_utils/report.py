@@ -186,13 +186,15 @@ def measured(
     name: str,  # an experiment of data_scripts/measure.py
 ) -> dict:      # name of a setting → `Seeds`; empty where nothing was measured
     "What `results/NAME.json` holds of an experiment: the seeds that all its settings share."
-    runs = read_results(name).get('runs', {}).values()
-    by = {}
-    for r in runs: by.setdefault(r['settings']['arm'], {})[r['settings']['seed']] = r
+    runs, by = read_results(name).get('runs', {}).values(), {}
+    for r in runs:
+        for field in (f for f in r if f.endswith('right')):  # `ensemble_right` is a second answer of the same training
+            answer = field.removesuffix('right')
+            arm = ', '.join([r['settings']['arm']] + [answer.strip('_')] * bool(answer))
+            by.setdefault(arm, {})[r['settings']['seed']] = [int(v) for v in r[field]], r[f'{answer}loss'], r['seconds']
     common = sorted(set.intersection(*map(set, by.values()))) if by else []
-    row = lambda r: ([int(v) for v in r['right']], r['loss'], r['seconds'])
-    return {arm: Seeds(*(np.array(v, float) for v in (ok, loss)), float(np.median(seconds)))
-            for arm, rs in by.items() if common for ok, loss, seconds in [zip(*(row(rs[s]) for s in common))]}
+    stack = lambda rows: Seeds(*(np.array(v, float) for v in rows[:2]), float(np.median(rows[2])))
+    return {arm: stack(list(zip(*(rs[s] for s in common)))) for arm, rs in by.items() if common}
 
 def measured_on(name: str) -> str:
     "On what an experiment was measured, in a sentence; how to measure it where it was not."

@@ -212,7 +212,8 @@ def predict(model: nn.Module, dl) -> tuple[np.ndarray, np.ndarray]:  # probabili
 def device_name(device=None) -> str:
     "What a number was measured on: the GPU's name, or the processor's kind and the threads torch uses."
     device = torch.device(device or default_device())
-    return torch.cuda.get_device_name(device) if device.type == 'cuda' else f'CPU, {torch.get_num_threads()} threads'
+    n = torch.get_num_threads()
+    return torch.cuda.get_device_name(device) if device.type == 'cuda' else f"CPU, {n} thread{'s' * (n > 1)}"
 
 # %% ../nbs/reference/train.ipynb #8d0acd70
 def keep_run(folder: Path, run: Run):

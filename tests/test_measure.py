@@ -98,14 +98,17 @@ def test_an_experiment_measures_what_it_says(name, tmp_path):
         assert len(r['right']) == len(r['loss']) > 10 and r['accuracy'] == pytest.approx(np.mean([int(v) for v in r['right']]))
         assert r['valid_loss'] == pytest.approx(np.mean(r['loss']), abs=2e-3) and r['seconds'] > 0
     by = report.measured(name)
-    assert set(by) == {r['arm'] for r in runs.values()} and 'Measured on solar' in report.measured_on(name)
+    assert {arm.removesuffix(', ensemble') for arm in by} == {r['arm'] for r in runs.values()} and 'Measured on solar' in report.measured_on(name)
 
 
 def test_snapshots_are_measured_too(tmp_path):
-    runs = {k: r for k, r in M.schedules_runs().items() if k == 'SGDR ×2, seed 0'}
-    M.measure('schedules', runs, M.measure_schedule, tmp_path/'s.json', quiet)
-    r = kept(tmp_path/'s.json')['SGDR ×2, seed 0']
+    runs = {k: r for k, r in M.schedules_runs().items() if k in ('SGDR ×2, seed 0', 'one-cycle, seed 0')}
+    M.measure('schedules', runs, M.measure_schedule, tmp_path/'schedules.json', quiet)
+    r = kept(tmp_path/'schedules.json')['SGDR ×2, seed 0']
     assert len(r['ensemble_right']) == len(r['right']) and r['snapshots_at'] == [1, 3]
+    by = report.measured('schedules')
+    assert set(by) == {'SGDR ×2', 'SGDR ×2, ensemble', 'one-cycle'}
+    assert by['SGDR ×2, ensemble'].right[0].tolist() == [int(v) for v in r['ensemble_right']] and by['SGDR ×2, ensemble'].loss[0].tolist() == r['ensemble_loss']
 
 
 def test_a_share_is_a_share_and_takes_the_same_steps(monkeypatch):
