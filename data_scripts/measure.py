@@ -3,6 +3,7 @@
 Every finished run is written at once and in one step, so a killed measurement goes on where it was. One run at a time: two slow each
 other ten-fold. An experiment is a function that lists its runs (name → settings) and one that measures a run (settings → numbers, JSON)."""
 import argparse, json, os, sys, time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -11,8 +12,8 @@ sys.path.insert(0, str(ROOT))
 from course_utils.config import CourseError, results_dir
 from course_utils.data import load_pictures
 from course_utils.report import losses, right
-from course_utils.schedules import SGDR, Snapshots, Staircase
-from course_utils.train import Run, device_name, fingerprint, train, versions
+from course_utils.schedules import SGDR, Snapshots, Staircase, ensemble_of
+from course_utils.train import device_name, fingerprint, train, versions
 
 
 def per_picture(run, prefix='') -> dict:
@@ -29,11 +30,10 @@ def schedule_runs(size=64, limit=None, arch='regnetx_002', epochs=15, seeds=5):
 
 def measure_schedule(schedule, size, limit, **settings):
     plan = SCHEDULES[schedule]
-    snapshots = Snapshots(plan) if isinstance(plan, SGDR) else None
-    run = train(load_pictures(size=size, limit=limit), schedule=plan, cbs=[snapshots] if snapshots else [], quiet=True, **settings)
+    run = train(load_pictures(size=size, limit=limit), schedule=plan, cbs=[Snapshots] if isinstance(plan, SGDR) else [], quiet=True, **settings)
     out = dict(accuracy=run.accuracy, valid_loss=run.valid_loss, seconds=run.seconds, valid_losses=run.history.valid_loss.round(4).tolist(), **per_picture(run))
-    if snapshots and snapshots.probs:
-        out |= per_picture(Run(run.history, snapshots.mean(), run.targets, None, 0, None), 'ensemble_') | dict(snapshots_at=snapshots.at)
+    if len(at := run.arrays.get('snapshots_at', ())):
+        out |= per_picture(replace(run, probs=ensemble_of(run)), 'ensemble_') | dict(snapshots_at=at.tolist())
     return out
 
 
