@@ -46,8 +46,8 @@ def make_rare(
     seed: int=0,
 ) -> np.ndarray:  # which pictures stay
     "All pictures of the other classes and so many of `rare`, one at least. Raises `CourseError` where there are not so many."
-    y = np.asarray(y)
-    if not 0 < per_100 <= (most := most_per_100(y, rare)):
+    y, most = np.asarray(y), most_per_100(y, rare)
+    if not 0 < per_100 <= most:
         raise CourseError(f"There can be 1 to {most} pictures of this class for 100 of another, but per_100 is {per_100}.")
     n = np.bincount(y)
     k = max(1, round(per_100 / 100 * np.delete(n, rare).mean()))
@@ -96,10 +96,12 @@ def rare_explorer(
         r = measured.loc[per_100]
         shown, found, k = [pics.x[i] for i in np.resize(many, n)], round(100 * r.recall), round(n * (1 - r.always))
         for spot, i in zip(spots[:k], np.resize(few, k)): shown[spot] = framed(pics.x[i])
-        lines = [(measured.index, measured[c], colour, 2) for c, colour in (('accuracy', '#0072B2'), ('recall', '#D55E00'), ('balanced_accuracy', '#009E73'))]
-        says = (f'{round(r.pictures)} training pictures of {pics.classes[rare]}, {1 - r.always:.1%} of all. Accuracy {r.accuracy:.1%}; never naming '
-                f'{pics.classes[rare]} would give {r.always:.1%}. Of 100 such pictures it finds {found} and misses {100 - found}. Balanced accuracy {r.balanced_accuracy:.1%}.')
-        return np.vstack([grid(shown, 15, cell=44), canvas.draw(lines, [(per_100, '#6b6b6b', f'{per_100} for 100')])]), says
+        colours = dict(accuracy='#0072B2', recall='#D55E00', balanced_accuracy='#009E73')
+        lines = [(measured.index, measured[c], colour, 2) for c, colour in colours.items()]
+        says = (f'{round(r.pictures)} training pictures of {pics.classes[rare]}, {1 - r.always:.1%} of all. Accuracy {r.accuracy:.1%}; '
+                f'never naming {pics.classes[rare]} would give {r.always:.1%}. Of 100 such pictures it finds {found} and misses {100 - found}. '
+                f'Balanced accuracy {r.balanced_accuracy:.1%}.')
+        return np.vstack([grid(shown, 15, cell=44), canvas.draw(lines, [(per_100, '#6b6b6b', '')])]), says
     return Explorer(draw, [slider], title='Accuracy (blue), recall of the rare class (orange), balanced accuracy (green)',
                     alt=f'{n} training pictures, those of the rare class framed, and three rates against its share.')
 
@@ -131,7 +133,7 @@ def adjust(
     return p / p.sum(1, keepdims=True)
 
 # %% ../nbs/10_troubled_data.ipynb #72a80eab
-def precision_recall(p, hit, weight=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # thresholds, falling; precision; recall
+def precision_recall(p, hit, weight=None) -> tuple:  # thresholds, falling; precision; recall: `(number of thresholds,)` each
     "What naming the class from each threshold on would give. `p`: its probability for each picture, `hit`: whether it is the class."
     w = np.ones(len(p)) if weight is None else weight
     order = np.argsort(-p, kind='stable')
@@ -164,12 +166,14 @@ def threshold_explorer(p, hit, weight=None, name='the rare class') -> Explorer:
     def draw(threshold, miss):
         cost, now = [alarm_cost(p, hit, t, miss, w) for t in at], rates((p >= threshold).astype(int), hit.astype(int), 1, w)
         alarms, missed = (1000 * w[part].sum() for part in (~hit & (p >= threshold), hit & (p < threshold)))
-        lines = [(at, cost, '#0072B2', 2)] + [(at, [r[c] for r in rows], colour, 1) for c, colour in (('recall', '#D55E00'), ('precision', '#009E73'))]
-        says = (f"Of 1,000 pictures {alarms:.0f} are false alarms and {missed:.0f} are misses: recall {now['recall']:.0%}, accuracy {now['accuracy']:.1%}. "
-                f"Cost: {alarm_cost(p, hit, threshold, miss, w):.2f} of never naming {name}. Best on these pictures: {at[int(np.argmin(cost))]:.2f}; by the formula: {1 / (1 + miss):.2f}.")
+        lines = [(at, cost, '#0072B2', 2), (at, [r['recall'] for r in rows], '#D55E00', 1), (at, [r['precision'] for r in rows], '#009E73', 1)]
+        says = (f"Of 1,000 pictures {alarms:.0f} are false alarms and {missed:.0f} are misses: recall {now['recall']:.0%}, "
+                f"accuracy {now['accuracy']:.1%}. Cost: {alarm_cost(p, hit, threshold, miss, w):.2f} of never naming {name}. "
+                f"Best on these pictures: {at[int(np.argmin(cost))]:.2f}; by the formula: {1 / (1 + miss):.2f}.")
         return canvas.draw(lines, [(threshold, '#6b6b6b', 'threshold'), (1 / (1 + miss), '#CC79A7', '1/(1+k)')]), says
-    return Explorer(draw, [Slider('threshold', 'threshold', .01, .99, .01, .5), Slider('miss', 'false alarms that one miss is worth', 1, 50, 1, 10)],
-                    title='Cost (blue; 1 is never raising an alarm), recall (orange), precision (green)', alt='Cost, recall and precision against the threshold.')
+    sliders = [Slider('threshold', 'threshold', .01, .99, .01, .5), Slider('miss', 'false alarms that one miss is worth', 1, 50, 1, 10)]
+    return Explorer(draw, sliders, title='Cost (blue; 1 is never raising an alarm), recall (orange), precision (green)',
+                    alt='Cost, recall and precision against the threshold.')
 
 # %% ../nbs/10_troubled_data.ipynb #260f9a2e
 class BalancedLoss(Callback):
@@ -231,7 +235,8 @@ def relight(
     gamma: float=1.,       # above 1 the tones get darker
 ) -> np.ndarray:
     "The picture in another light: ((x ** gamma − ½) · contrast + ½ + brightness), cut off at black and white."
-    if gamma <= 0 or contrast < 0: raise CourseError(f"gamma is {gamma} and contrast {contrast}, but gamma must be above 0 and contrast 0 at least.")
+    if gamma <= 0 or contrast < 0:
+        raise CourseError(f"gamma is {gamma} and contrast {contrast}, but gamma must be above 0 and contrast 0 at least.")
     tones = (((np.arange(256) / 255)**gamma - .5) * contrast + .5 + brightness).clip(0, 1)
     return np.round(255 * tones).astype(np.uint8)[x]
 
@@ -260,8 +265,8 @@ def lighting_explorer(
         lines = [(places, [measured[p][n][k] for p in places], c, 2 - k) for n, c in zip(names, colours) for k in (0, 1)]
         lines.append((places, [measured[p]['told_apart'] for p in places], '#009E73', 2))
         each = '; '.join(f'{n}: accuracy {measured[v][n][0]:.1%}, confidence {measured[v][n][1]:.1%}' for n in names)
-        says = f"Brightness {v:+.2f}. {each}. A classifier tells this light from the training pictures with AUC {measured[v]['told_apart']:.2f}."
-        return np.vstack([grid([relight(x, brightness=v) for x in pictures], 8, cell=86), canvas.draw(lines, [(v, '#6b6b6b', f'{v:+.2f}')])]), says
+        says = f"Brightness {v:+.2f}. {each}. A classifier tells this light from that of training with AUC {measured[v]['told_apart']:.2f}."
+        return np.vstack([grid([relight(x, brightness=v) for x in pictures], 8, cell=86), canvas.draw(lines, [(v, '#6b6b6b', '')])]), says
     return Explorer(draw, [Slider('at', 'brightness, from dark to bright', 0, len(places) - 1, 1, len(places) // 2)],
                     title=f'Accuracy (thick) and confidence (thin): {names[0]} blue, {names[1]} orange. AUC: green',
                     alt='Pictures in another light, above accuracy, confidence and AUC against brightness.')

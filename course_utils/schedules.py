@@ -113,7 +113,8 @@ class Snapshots(Callback):
     "Keeps the validation probabilities at the end of every cycle that ends with an epoch (Huang et al. 2017, arXiv 1704.00109)."
     order = 56
     def before_fit(self):
-        if not hasattr(self.learn.schedule, 'ends'): raise CourseError("Snapshots are taken at the ends of cycles: they need a schedule with restarts, SGDR.")
+        if not hasattr(self.learn.schedule, 'ends'):
+            raise CourseError("Snapshots are taken at the ends of cycles: they need a schedule with restarts, SGDR.")
         self.probs, self.at = [], []
     def before_validate(self): self.now = []
     def after_batch(self):
