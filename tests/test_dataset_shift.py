@@ -48,6 +48,10 @@ def test_no_more_than_there_are(pics):
 def test_rarest_is_held_out_too(pics):
     table = pd.DataFrame(dict(label=[0] * 9 + [1] * 5 + [2] * 3, split=['train'] * 8 + ['valid'] + ['train'] * 4 + ['valid'] + ['train'] * 3))
     assert D.rarest(replace(pics, table=table, classes=['a', 'b', 'c'])) == 1, 'class c is the rarest, but no picture could show it'
+    table = pd.DataFrame(dict(label=[0] * 50 + [1] * 3, split=['train'] * 48 + ['valid'] * 2 + ['train'] * 2 + ['valid']))
+    assert D.rarest(replace(pics, table=table, classes=['a', 'b'])) == 0, 'class b is too rare already to be made rarer'
+    alone = table[(table.label == 1) | (table.split == 'train')]
+    with pytest.raises(CourseError, match='enough pictures'): D.rarest(replace(pics, table=alone, classes=['a', 'b']))
 
 @settings(max_examples=200, deadline=None)
 @given(y=LABELS, more=LABELS)
