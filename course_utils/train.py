@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['History', 'default_device', 'body_and_head', 'ToDeviceFormat', 'build_model', 'make_learner', 'fit', 'Run',
-           'versions', 'describe', 'run_key', 'fingerprint', 'train', 'predict', 'device_name', 'keep_run', 'find_run']
+           'versions', 'describe', 'plain_settings', 'run_key', 'fingerprint', 'train', 'predict', 'device_name',
+           'keep_run', 'find_run']
 
 # %% ../nbs/reference/train.ipynb #2cb30fba
 from .config import CourseError, cache_dir, whole_folder  # first: it quietens imports
 
 import hashlib, inspect, json, os, platform, shutil, time
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class History(Callback):
     order = 55  # after fastai's Recorder
     def __init__(self, quiet=False): self.quiet = quiet
     def before_fit(self):
-        self.rows = getattr(self, 'rows', [])
+        self.rows, self.arrays = getattr(self, 'rows', []), getattr(self, 'arrays', {})  # arrays: what other callbacks want kept
         self.bar = tqdm(total=self.n_epoch * len(self.dls.train), disable=self.quiet, leave=False, unit='batch')
     def before_epoch(self): self.start, self.sums = time.perf_counter(), {}
     def after_batch(self):
@@ -106,6 +107,7 @@ def fit(learn: Learner, epochs: int, lr_max=1e-3, schedule='one_cycle', cbs=()):
     """Fits. `schedule`: `one_cycle` (cosine up for a quarter, then cosine down to nought: Smith 2018, arXiv 1803.09820),
     `constant`, `cosine` (down to nought), or a function of the fraction done (0…1) that gives a factor of `lr_max`. A schedule
     with a `for_run` (lesson 04) is told the epochs and the steps of one, and gives that function."""
+    learn.schedule = schedule  # for callbacks that follow it
     factor = dict(one_cycle=None, constant=lambda pos: 1., cosine=SchedCos(1., 0.)).get(schedule, schedule)
     if hasattr(factor, 'for_run'): factor = factor.for_run(epochs, len(learn.dls.train))
     if isinstance(factor, str): raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
@@ -125,13 +127,14 @@ def fit(learn: Learner, epochs: int, lr_max=1e-3, schedule='one_cycle', cbs=()):
 class Run:
     "A finished training."
     history: pd.DataFrame  # a row per epoch: train and valid loss and accuracy, rate, seconds
-    probs: np.ndarray      # `(N_valid, n_classes)` probabilities of the last epoch's model
+    probs: np.ndarray      # `(N_valid, n_classes)` probabilities of `model`
     targets: np.ndarray    # `(N_valid,)` labels
     config: dict           # all that decided the outcome
     seconds: float         # of fitting, validation included
     model: nn.Module
     learn: Learner | None=None  # None where the run was found, not fitted
     kept: str=''           # where it is kept
+    arrays: dict=field(default_factory=dict)  # what callbacks put into `history.arrays`
 
     @property
     def accuracy(self) -> float: return float((self.probs.argmax(1) == self.targets).mean())
@@ -155,8 +158,14 @@ def describe(o):
     if isinstance(o, albumentations.Compose): return describe({k: v for k, v in albumentations.to_dict(o).items() if k != '__version__'})
     if isinstance(o, (np.generic,)): return o.item()
     if is_dataclass(o) and not isinstance(o, type): return [type(o).__qualname__, describe(vars(o))]
+    if isinstance(o, type) and issubclass(o, Callback) and (own := plain_settings(o)): return [f'{o.__module__}.{o.__qualname__}', own]
     if callable(o) and getattr(o, '__name__', '<lambda>') != '<lambda>' and not getattr(o, '__closure__', None): return f'{o.__module__}.{o.__qualname__}'
     raise CourseError(f"A run with {o!r} in its configuration cannot be found again, so it cannot be kept: pass keep=False, or a named function.")
+
+def plain_settings(callback: type) -> dict:
+    "The numbers and words that a class of callbacks is set by: attributes that fastai's own Callback has not."
+    of = {k: getattr(callback, k) for k in dir(callback) if not k.startswith('_') and not hasattr(Callback, k)}
+    return {k: v for k, v in of.items() if isinstance(v, (bool, int, float, str))}
 
 def run_key(config) -> str: return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -198,7 +207,7 @@ def train(
     fit(learn, epochs, lr_max, schedule, cbs)
     seconds = time.perf_counter() - start
     probs, targets = predict(learn.model, learn.dls.valid)
-    run = Run(pd.DataFrame(learn.history.rows), probs, targets, config, seconds, learn.model, learn)
+    run = Run(pd.DataFrame(learn.history.rows), probs, targets, config, seconds, learn.model, learn, arrays=learn.history.arrays)
     if keep: keep_run(folder, run)
     return run
 
@@ -222,7 +231,7 @@ def keep_run(folder: Path, run: Run):
     with whole_folder(folder, 'The finished run') as work:
         (work/'config.json').write_text(json.dumps(run.config, indent=1, sort_keys=True))
         (work/'history.json').write_text(json.dumps(dict(seconds=run.seconds, rows=run.history.to_dict('records'))))
-        np.savez(work/'valid.npz', probs=run.probs, targets=run.targets)
+        np.savez(work/'valid.npz', probs=run.probs, targets=run.targets, **run.arrays)
         torch.save(run.model.state_dict(), work/'model.pt')
     run.kept = f'kept as {folder.name}'
 
@@ -231,7 +240,7 @@ def find_run(folder: Path, config: dict, pics: Pictures, arch: str, settings: di
     try:
         if json.loads((folder/'config.json').read_text()) != config: return None
         h = json.loads((folder/'history.json').read_text())
-        with np.load(folder/'valid.npz') as f: probs, targets = f['probs'], f['targets']
+        with np.load(folder/'valid.npz') as f: arrays = dict(f)
         state = torch.load(folder/'model.pt', map_location='cpu', weights_only=True)
     except FileNotFoundError: return None
     except Exception:
@@ -240,4 +249,5 @@ def find_run(folder: Path, config: dict, pics: Pictures, arch: str, settings: di
     of_training = set(inspect.signature(make_learner).parameters) - {'head'}
     model = build_model(pics, arch, **{k: v for k, v in settings.items() if k not in of_training})
     model.load_state_dict(state)
-    return Run(pd.DataFrame(h['rows']), probs, targets, config, h['seconds'], model.to(default_device()), kept=f'found as {folder.name}')
+    return Run(pd.DataFrame(h['rows']), arrays.pop('probs'), arrays.pop('targets'), config, h['seconds'], model.to(default_device()),
+               kept=f'found as {folder.name}', arrays=arrays)

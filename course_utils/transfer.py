@@ -93,16 +93,19 @@ def frozen_features(
 def fit_head(
     head: nn.Module, x, y,  # features `(N, n_in)`, labels `(N,)`
     epochs: int=10, lr: float=3e-3, bs: int=128, seed: int=0,
+    loss=nn.functional.cross_entropy,  # function of logits and labels
+    draw=None,                         # chance of each picture `(N,)` to be drawn, with replacement; None: each once an epoch
 ) -> nn.Module:
     "Trains a head on features: AdamW, the rate down a cosine to nought."
     torch.manual_seed(seed)
     opt = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=.01)
-    batches = lambda: [i for i in torch.randperm(len(y)).split(bs) if len(i) > 1]  # BatchNorm wants company
+    order = lambda: torch.randperm(len(y)) if draw is None else torch.multinomial(draw, len(y), replacement=True)
+    batches = lambda: [i for i in order().split(bs) if len(i) > 1]  # BatchNorm wants company
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(opt, epochs * len(batches()))
     head.train()
     for _ in range(epochs):
         for i in batches():
-            nn.functional.cross_entropy(head(x[i]), y[i]).backward()
+            loss(head(x[i]), y[i]).backward()
             opt.step(); opt.zero_grad(); schedule.step()
     return head.eval()
 

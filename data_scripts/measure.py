@@ -4,6 +4,7 @@ Every finished run is written at once and in one step, so a killed measurement g
 other down. An experiment is a function that lists its runs (name → settings) and one that measures a run (settings → numbers, JSON).
 On another data set (`--data`) or at another profile than `cpu` the file has their names, too: results/schedules_cats_dogs.json."""
 import argparse, json, os, sys, time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from course_utils.groups import layer_decay_rates, per_stage, three_groups
 from course_utils.ladder import climb, climbed, rungs, turned
 from course_utils.models import create_model
 from course_utils.report import losses, right
-from course_utils.schedules import SGDR, Snapshots, Staircase
+from course_utils.schedules import SGDR, Snapshots, Staircase, ensemble_of
 from course_utils.train import Run, describe, device_name, fingerprint, train, versions
 from course_utils.transfer import FreezeBatchNorm, article_head, fastai_head, fit_head, frozen_features, linear_head
 
@@ -114,11 +115,10 @@ def schedules_runs():
 
 def measure_schedule(arm, size, limit, **settings):
     plan = SCHEDULES[arm]
-    snapshots = Snapshots(plan) if isinstance(plan, SGDR) else None
-    run = train(load_pictures(size=size, limit=limit), schedule=plan, cbs=[snapshots] if snapshots else [], quiet=True, **settings)
+    run = train(load_pictures(size=size, limit=limit), schedule=plan, cbs=[Snapshots] if isinstance(plan, SGDR) else [], quiet=True, **settings)
     out = dict(numbers(run), valid_losses=run.history.valid_loss.round(4).tolist())
-    if snapshots and snapshots.probs:
-        out |= per_picture(Run(run.history, snapshots.mean(), run.targets, None, 0, None), 'ensemble_') | dict(snapshots_at=snapshots.at)
+    if len(at := run.arrays.get('snapshots_at', ())):
+        out |= per_picture(replace(run, probs=ensemble_of(run)), 'ensemble_') | dict(snapshots_at=at.tolist())
     return out
 
 

@@ -1,14 +1,18 @@
 "Schedules: the formulas, every restart at the peak, equal to others where others are right, and what a run really uses."
 import json, math, time
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 
 import numpy as np, pytest, torch
+from fastai.callback.core import CancelFitException
 from fastai.callback.schedule import SchedCos
+from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
 from hypothesis import given, settings, strategies as st
 
 from course_utils.config import CourseError
 from course_utils.data import load_pictures
-from course_utils.schedules import SGDR, Snapshots, Staircase, cosine, schedule_designer, sgdr, staircase, where
+from course_utils.schedules import (EarlyStopping, ReduceOnPlateau, SGDR, Snapshots, Staircase, cosine, ensemble_of, patience_explorer,
+                                    plateau, schedule_designer, sgdr, staircase, stops_after, where)
 from course_utils.train import describe, fit, make_learner, train
 
 S = torch.optim.lr_scheduler
@@ -160,17 +164,131 @@ def test_total_is_exact(first, mult, k):
 # ---- snapshots ----
 
 def test_snapshots(pics):
-    plan = SGDR(1, 2)
-    snaps = Snapshots(plan)
-    settings = dict(schedule=plan, bs=16, quiet=True, device='cpu')
-    run = train(pics, 'resnet10t', 4, cbs=[snaps], **settings)
+    settings = dict(schedule=SGDR(1, 2), bs=16, quiet=True, device='cpu')
+    run = train(pics, 'resnet10t', 4, cbs=[Snapshots], **settings)
     plainly = train(pics, 'resnet10t', 4, **settings)
-    assert snaps.at == [1, 3] and np.array_equal(run.probs, plainly.probs), 'watching changes nothing'
+    snaps = run.arrays['snapshots']
+    assert run.arrays['snapshots_at'].tolist() == [1, 3] and np.array_equal(run.probs, plainly.probs), 'watching changes nothing'
     first = train(pics, 'resnet10t', 1, **dict(settings, schedule=SGDR(1, 1)))
-    assert np.allclose(snaps.probs[0], first.probs, atol=1e-5) and np.allclose(snaps.mean(), (snaps.probs[0] + snaps.probs[1]) / 2)
+    assert np.allclose(snaps[0], first.probs, atol=1e-5) and np.allclose(ensemble_of(run), (snaps[0] + snaps[1]) / 2)
+    with pytest.raises(CourseError, match='No cycle has ended'): ensemble_of(plainly)
 
-def test_no_snapshots():
-    with pytest.raises(CourseError, match='No cycle has ended'): Snapshots(SGDR(5)).mean()
+def test_no_snapshots_without_restarts(pics):
+    with pytest.raises(CourseError, match='need a schedule with restarts'): train(pics, 'resnet10t', 1, cbs=[Snapshots], bs=16, quiet=True)
+
+def test_a_run_with_snapshots_is_kept_with_them(pics, tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path)); monkeypatch.delenv('COURSE_FRESH', raising=False)
+    a, b = (train(pics, 'resnet10t', 1, schedule=SGDR(1, 1), cbs=[Snapshots], keep=True, bs=16, quiet=True, device='cpu') for _ in range(2))
+    assert a.learn and not b.learn and a.arrays.keys() == b.arrays.keys() == {'snapshots', 'snapshots_at'}
+    assert np.array_equal(ensemble_of(a), ensemble_of(b)) and np.array_equal(a.probs, b.probs)
+
+
+# ---- early stopping ----
+
+def driven(cb, losses):
+    "fastai's own callback, fed with these losses: after which epoch it stopped, if so, and the rate of each epoch."
+    cb.learn = SimpleNamespace(recorder=SimpleNamespace(metric_names=['epoch', 'valid_loss']), opt=SimpleNamespace(hypers=[dict(lr=1.)]))
+    cb.before_fit()
+    rates = []
+    for cb.learn.epoch, loss in enumerate(losses):
+        rates.append(cb.learn.opt.hypers[-1]['lr'])
+        cb.learn.recorder.values = [[loss]]
+        try: cb.after_epoch()
+        except CancelFitException: return cb.learn.epoch + 1, rates
+    return None, rates
+
+LOSSES = st.lists(st.integers(0, 12).map(lambda k: k / 8), min_size=1, max_size=25)  # exact in binary, with many ties
+
+@settings(max_examples=300, deadline=None)
+@given(losses=LOSSES, patience=st.integers(1, 6), min_delta=st.sampled_from([0, .125, .25]))
+def test_replay_is_fastai_s(losses, patience, min_delta):
+    stop, best = stops_after(losses, patience, min_delta)
+    assert stop == driven(EarlyStoppingCallback(patience=patience, min_delta=min_delta), losses)[0]
+    assert 1 <= best <= (stop or len(losses)) and (stop is None or stop - best == patience)
+    if not min_delta: assert losses[best - 1] == min(losses[:stop])
+
+def test_the_article_s_numbers():
+    "Best at 14, patience 2: stops at epoch 16 of 20, as *Improving model accuracy* reports."
+    assert stops_after([1 - .05 * e for e in range(14)] + [.4] * 6, 2, 1e-4) == (16, 14)
+
+def test_no_better_loss_at_all(): assert stops_after([float('nan')] * 3, 2) == (2, 0)
+
+CONSTANT = dict(lr_max=1e-2, schedule='constant', bs=16, quiet=True, device='cpu')
+
+def test_a_stopped_run_is_the_replay(pics):
+    "Same epochs, the same stop, and the weights of the best epoch, as fastai's two callbacks give them."
+    whole = train(pics, 'resnet10t', 8, **CONSTANT)
+    losses = whole.history.valid_loss.tolist()
+    patience = next(p for p in (1, 2, 3) if stops_after(losses, p)[0])
+    class Patient(EarlyStopping): pass
+    Patient.patience = patience
+    run = train(pics, 'resnet10t', 8, cbs=[Patient], **CONSTANT)
+    stop, best = stops_after(losses, patience, Patient.min_delta)
+    assert run.history.valid_loss.tolist() == losses[:stop] and best < stop
+    loss = -np.log(run.probs[np.arange(len(run.targets)), run.targets]).mean()
+    assert loss == pytest.approx(losses[best - 1], abs=1e-4) and abs(loss - losses[stop - 1]) > 1e-3
+
+    class Forgets(Patient):
+        def after_fit(self): pass
+    assert not np.allclose(train(pics, 'resnet10t', 8, cbs=[Forgets], **CONSTANT).probs, run.probs), 'the test sees weights that do not come back'
+
+def test_early_stopping_is_fastai_s(pics, tmp_path):
+    ours, theirs = (make_learner(pics, 'resnet10t', bs=16, quiet=True, device='cpu') for _ in range(2))
+    theirs.path = tmp_path
+    fit(ours, 8, 1e-2, 'constant', [EarlyStopping])
+    fit(theirs, 8, 1e-2, 'constant', [SaveModelCallback(min_delta=1e-4), EarlyStoppingCallback(patience=2, min_delta=1e-4)])
+    assert len(ours.history.rows) == len(theirs.history.rows)
+    assert all(torch.equal(a, b) for a, b in zip(ours.model.state_dict().values(), theirs.model.state_dict().values()))
+
+def test_patience_is_part_of_a_kept_run(pics, tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path)); monkeypatch.delenv('COURSE_FRESH', raising=False)
+    class Patient(EarlyStopping): patience = 5
+    Named = type('EarlyStopping', (EarlyStopping,), dict(patience=5, __module__=EarlyStopping.__module__, __qualname__='EarlyStopping'))
+    assert describe(EarlyStopping)[1] == dict(patience=2, min_delta=1e-4) and describe(Named) != describe(EarlyStopping)
+    go = lambda cb: train(pics, 'resnet10t', 1, cbs=[cb], keep=True, **CONSTANT).learn
+    assert go(EarlyStopping) and not go(EarlyStopping) and go(Named) and not go(Named)
+
+def test_patience_explorer():
+    curves = {'a': [1, .9, .95, .96, .97, .5], 'b': [1, .8, .6, .5, .4, .3]}
+    e = patience_explorer(curves)
+    assert 'a: stops after epoch 4, takes epoch 2 with loss 0.900 (at the end 0.500, lowest 0.500); b: runs to its end' in e.at()[1]
+    assert 'a: runs to its end, takes epoch 6' in e.at(patience=5)[1] and (e.at()[0] != e.at(patience=5)[0]).any()
+    assert 'b: runs to its end, takes epoch 6 with loss 0.300' in e.at(min_delta=.05)[1]
+
+
+# ---- reduce on a plateau ----
+
+@settings(max_examples=300, deadline=None)
+@given(losses=LOSSES, patience=st.integers(1, 5), factor=st.sampled_from([.5, .1]), low=st.sampled_from([0, .05]))
+def test_plateau_is_fastai_s_with_the_factor_inverted_and_torch_s_with_one_epoch_less(losses, patience, factor, low):
+    mine = plateau(losses, patience, factor, low=low)
+    assert np.allclose(mine, driven(ReduceLROnPlateau(patience=patience, factor=1 / factor, min_lr=low), losses)[1])
+    opt = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.)
+    s, rates = S.ReduceLROnPlateau(opt, factor=factor, patience=patience - 1, threshold=0, min_lr=low, eps=0), []
+    for loss in losses: rates.append(opt.param_groups[0]['lr']); s.step(loss)
+    assert np.allclose(mine, rates)
+
+def test_factor_as_it_is_raises_the_rate_in_fastai():
+    assert driven(ReduceLROnPlateau(patience=1, factor=.1), [1., 2., 2.])[1][-1] == pytest.approx(10) and plateau([1., 2., 2.], 1, .1)[-1] == pytest.approx(.1)
+
+class Never(ReduceOnPlateau): patience, min_delta, factor = 1, 9, .1  # every epoch after the first is a plateau
+
+@pytest.mark.parametrize('schedule', ['constant', SGDR(1, 2)])
+def test_a_run_reduces(pics, schedule):
+    "Every group, by what `plateau` says, on top of what the schedule gives."
+    run = train(pics, 'resnet10t', 4, lr_max=[1e-3, 1e-2], schedule=schedule, cbs=[Never], bs=16, quiet=True, device='cpu')
+    n, shares = len(run.learn.dls.train), plateau(run.history.valid_loss, 1, .1, 9)
+    assert np.allclose(shares, [1, 1, .1, .01])
+    plain = [1. if schedule == 'constant' else schedule(s, n) for s in range(4 * n)]
+    assert np.allclose(run.learn.recorder.lrs, [1e-2 * p * shares[s // n] for s, p in enumerate(plain)], rtol=1e-9)
+    rates = [h['lr'] for h in run.learn.opt.hypers]
+    assert rates[1] == pytest.approx(10 * rates[0])
+
+def test_fastai_s_callback_changes_nothing_with_a_torch_optimizer(pics):
+    "fastai #4046. Should fastai mend it, lesson 04 has a sentence to change."
+    learn = make_learner(pics, 'resnet10t', bs=16, quiet=True, device='cpu')
+    learn.fit(3, 1e-2, cbs=[ReduceLROnPlateau(patience=1, min_delta=9)])
+    assert set(learn.recorder.lrs) == {1e-2}
 
 
 # ---- designer ----
