@@ -164,9 +164,11 @@ def numbers(o, shape, what: str='The answer') -> np.ndarray:
 
 # %% ../nbs/reference/learn.ipynb #f1f50f68
 class time_limit:
-    "Raises `TimeUp` inside after so many seconds, and again every tenth of a second, should the code inside catch it."
+    """Raises `TimeUp` inside after so many seconds, and again every tenth of a second, should the code inside catch it. A loop
+    with `except:` around all it does catches it every time: so from the second time on it is raised once more, at the next line."""
     def __init__(self, seconds: float): self.seconds = seconds
     def __enter__(self):
+        self.frame, self.rings, self.trace = sys._getframe(1), 0, sys.gettrace()
         self.on, self.timer = True, hasattr(signal, 'setitimer') and threading.current_thread() is threading.main_thread()
         if self.timer:
             self.old = signal.signal(signal.SIGALRM, self._ring)
@@ -175,8 +177,16 @@ class time_limit:
             self.done, self.me = threading.Event(), ctypes.c_ulong(threading.get_ident())
             self.other = threading.Thread(target=self._watch, daemon=True)
             self.other.start()
-    def _ring(self, *_):
-        if self.on: raise TimeUp
+    def _ring(self, _, frame):
+        if not self.on: return
+        self.rings += 1
+        if self.rings > 1:
+            sys.settrace(self._at_next_line)
+            while frame and frame is not self.frame: frame.f_trace, frame = self._at_next_line, frame.f_back
+        raise TimeUp
+    def _at_next_line(self, frame, event, arg):
+        if event == 'line' and self.on: raise TimeUp  # Python takes the trace away when it raises
+        return self._at_next_line
     def _watch(self):
         wait = self.seconds
         while not self.done.wait(wait):
@@ -185,6 +195,7 @@ class time_limit:
     def _off(self):
         self.on = False
         if self.timer:
+            if self.rings: sys.settrace(self.trace)
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self.old)
         else:

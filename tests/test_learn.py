@@ -91,8 +91,8 @@ def test_the_limit_works_in_another_thread_too():
     "There the system has no timer for us."
     out = []
     def inside():
-        for f in (forever, fine, stubborn): out.append(judge(an_exercise(doubles), f))
-    t = threading.Thread(target=inside); t.start(); t.join(20)
+        for f in (forever, fine, forever): out.append(judge(an_exercise(doubles), f))
+    t = threading.Thread(target=inside, daemon=True); t.start(); t.join(20)
     assert not t.is_alive() and ['stopped' in v.says for v in out] == [True, False, True] and out[1].right
 
 
