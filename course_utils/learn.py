@@ -266,11 +266,12 @@ def check(
 ):
     "Says whether an answer is right, or what is wrong with it, and keeps it. Raises `CourseError` for an exercise that is not there."
     ex = find_exercise(key)
-    verdict = judge(ex, answer)
+    untouched = answer is None or ex.function and _source(answer) in ex.start  # running the cell as it came is no try
+    verdict = Verdict(key, False, f'`{ex.answer}` is still as it came: write your answer into the cell.') if untouched else judge(ex, answer)
     try:
         with kept() as record:
             row = record['exercises'].setdefault(key, {})
-            if answer is not None and not (ex.function and _source(answer) in ex.start):  # running the cell as it came is no try
+            if not untouched:
                 row['tries'] = row.get('tries', 0) + (not row.get('done'))
                 row['answer'], row['at'] = _source(answer), time.strftime('%Y-%m-%d %H:%M:%S')
             if verdict.right and not row.get('done'): row['done'] = time.strftime('%Y-%m-%d %H:%M:%S')
