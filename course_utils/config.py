@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROFILES', 'CourseError', 'Profile', 'profile', 'default_profile', 'root', 'cache_dir', 'data_dir', 'results_dir',
-           'whole_folder']
+           'home_dir', 'whole_folder']
 
 # %% ../nbs/reference/config.ipynb #c8e6ba37
 import os, shutil, tempfile, warnings
@@ -72,6 +72,10 @@ def data_dir() -> Path:
 def results_dir() -> Path:
     "Where measured numbers lie: `COURSE_RESULTS`, or `results` in the course's folder."
     return Path(os.environ.get('COURSE_RESULTS') or root()/'results')
+
+def home_dir() -> Path:
+    "Where your answers and predictions are kept: `COURSE_HOME`, or `.home` in the course's folder."
+    return Path(os.environ.get('COURSE_HOME') or root()/'.home')
 
 # %% ../nbs/reference/config.ipynb #4c31abf0
 @contextmanager

@@ -144,7 +144,7 @@ def run(
     # Lessons read each other's numbers, so the copy starts from the kept ones.
     (nbs.parent/'results').mkdir(exist_ok=True)
     shutil.copytree(nbs.parent/'results', scratch/'results')
-    env = dict(os.environ, COURSE_PROFILE=profile, COURSE_RESULTS=str(scratch/'results'), COURSE_CACHE=str(cache_dir()),
+    env = dict(os.environ, COURSE_PROFILE=profile, COURSE_RESULTS=str(scratch/'results'), COURSE_HOME=str(scratch/'home'), COURSE_CACHE=str(cache_dir()),
                COURSE_DATA_DIR=str(data_dir()), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
     if data: env['COURSE_DATA'] = data
     if fresh: env['COURSE_FRESH'] = '1'

@@ -1,5 +1,5 @@
 """Every test runs without a network and with as many threads as there are cores."""
-import os, sys
+import os, sys, tempfile
 from pathlib import Path
 
 OFFLINE = str(Path(__file__).parent/'offline')
@@ -16,6 +16,7 @@ os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # as course_utils.config does, 
 cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
 # A learner's settings are not the tests'.
+os.environ['COURSE_HOME'] = tempfile.mkdtemp(prefix='course-home-')  # nor are a learner's answers
 for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'): os.environ.pop(name, None)
 
 

@@ -33,7 +33,7 @@ def export_findings(folder, work):
                     or Path(d).name == 'course_utils' and n != '__init__.py'])
     r = subprocess.run([sys.executable, '-c', 'from nbdev.doclinks import nbdev_export; nbdev_export()'], cwd=work, capture_output=True, text=True)
     if r.returncode: return [f'nbdev_export failed: {r.stderr.strip().splitlines()[-1]}']
-    here, there = ({p.name: p.read_text() for p in (d/'course_utils').glob('*.py')} for d in (Path(folder), work))
+    here, there = ({p.relative_to(d/'course_utils').as_posix(): p.read_text() for p in (d/'course_utils').rglob('*.py')} for d in (Path(folder), work))
     return [f'course_utils/{n} is not what the notebooks export: run make tidy' for n in sorted(here.keys() | there.keys()) if here.get(n) != there.get(n)]
 
 

@@ -1,0 +1,117 @@
+"""Every exercise of the course. They are found by themselves: a new one needs no line here."""
+import ast, inspect, os, re, subprocess, sys, textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat, numpy as np, pandas as pd, pytest
+
+from course_utils.learn import all_exercises, judge
+from course_utils.train import Run
+from data_scripts import exercises as X
+
+ROOT = Path(__file__).parent.parent
+EVERY = all_exercises()
+
+
+def a_run(valid_loss, hits=400, n=656, first=0):
+    "A finished run with these validation losses, right for `hits` of `n` pictures, from the `first` on."
+    targets = np.arange(n) % 2
+    answers = np.where((np.arange(n) >= first) & (np.arange(n) < first + hits), targets, 1 - targets)
+    h = pd.DataFrame(dict(epoch=range(1, len(valid_loss) + 1), train_loss=np.linspace(.7, .1, len(valid_loss)), train_accuracy=.9, valid_loss=valid_loss, valid_accuracy=hits / n, seconds=1.))
+    return Run(h, np.eye(2)[answers] * .8 + .1, targets, {}, 1., None)
+
+
+def answer_of(ex, code):
+    "What the learner would hand to `check` after running this code."
+    space = dict(a_run=a_run, runs={}, train=None)
+    exec(ex.before, space)
+    code = re.sub(r'^.*(\btrain\(\w|runs\[).*$', '', code, flags=re.M) if code == ex.solution else code  # `before` stands in for the training
+    exec(code, space)
+    return space[ex.answer]
+
+
+def exercise_findings(ex):
+    "What is wrong with an exercise. This is the suite; the mutants below show that it bites."
+    out = []
+    if judge(ex, answer_of(ex, ex.start)).right: out.append('the start passes')
+    for _ in range(4):
+        v = judge(ex, answer_of(ex, ex.solution))
+        if not v.right: out.append(f'the solution does not pass: {v.says}'); break
+    if len(ex.wrong) < 2: out.append('fewer than two wrong answers')
+    if len(set(ex.wrong.values())) < 2: out.append('the wrong answers are all answered alike')
+    for code, words in ex.wrong.items():
+        for _ in range(3):
+            v = judge(ex, answer_of(ex, code))
+            if v.right: out.append(f'a wrong answer passes:\n{code}'); break
+            if words not in v.says: out.append(f'"{words}" is not in the sentence "{v.says}" for\n{code}'); break
+            if re.search(r'object at 0x|Traceback', v.says): out.append(f'no sentence for people: {v.says}')
+    if len(ex.hints) != 3 or len(set(ex.hints)) != 3: out.append('not three hints')
+    if any(ex.solution in h for h in ex.hints[:1]): out.append('the first hint is the solution')
+    return out
+
+
+@pytest.mark.parametrize('key', EVERY)
+def test_exercise(key): assert not exercise_findings(EVERY[key])
+
+
+@pytest.mark.parametrize('key', EVERY)
+def test_a_check_that_always_passes_is_found(key): assert exercise_findings(replace(EVERY[key], check=lambda answer, rng: None))
+
+
+@pytest.mark.parametrize('key', EVERY)
+def test_a_check_that_always_fails_is_found(key): assert exercise_findings(replace(EVERY[key], check=lambda answer, rng: 'no'))
+
+
+def without_each_condition(check):
+    "For each `if … : return` of a check, the check without it."
+    source = textwrap.dedent(inspect.getsource(check))
+    source = source[source.index('def check_'):]
+    n = sum(isinstance(o, ast.If) for o in ast.walk(ast.parse(source)))
+    for k in range(n):
+        tree = ast.parse(source)
+        at = [o for o in ast.walk(tree) if isinstance(o, ast.If)][k]
+        text = ast.unparse(at.test)
+        at.test = ast.Constant(False)
+        space = dict(check.__globals__)
+        exec(compile(ast.fix_missing_locations(tree), 'mutant', 'exec'), space)
+        yield text, space[check.__name__]
+
+
+@pytest.mark.parametrize('key', EVERY)
+def test_every_condition_of_a_check_is_needed(key):
+    "Some wrong answer shows that it is missing."
+    idle = [text for text, mutant in without_each_condition(EVERY[key].check) if not exercise_findings(replace(EVERY[key], check=mutant))]
+    assert not idle, f'{key}: no wrong answer needs the condition {idle}'
+
+
+def test_the_suite_itself_turns_red(tmp_path):
+    "Not only the function above: pytest, run on a course whose check of 02-1 always passes."
+    probe = tmp_path/'test_probe.py'
+    probe.write_text("import pytest, course_utils.learn as l\nl.all_exercises()['02-1'].check = lambda answer, rng: None\nfrom tests.test_exercises import *\n")
+    r = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', '--rootdir', str(tmp_path), str(probe), '-k', 'test_exercise and 02-1'],
+                       capture_output=True, text=True, cwd=ROOT, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']])))
+    assert r.returncode == 1 and 'a wrong answer passes' in r.stdout, r.stdout[-2000:] + r.stderr
+
+
+# ---- the lessons show them ----
+
+LESSONS = sorted({key[:2] for key in EVERY})
+
+
+def test_every_lesson_has_three():
+    few = [l for l in LESSONS if sum(k.startswith(l) for k in EVERY) < 3]
+    assert not few and LESSONS[:6] == ['00', '01', '02', '03', '04', '05']
+
+
+@pytest.mark.parametrize('lesson', LESSONS)
+def test_the_lesson_shows_its_exercises(lesson):
+    path = X.notebook(lesson)
+    assert X.with_exercises(nbformat.read(path, 4), lesson) == nbformat.read(path, 4), f'{path.name} does not show its exercises: run make tidy'
+
+
+def test_the_guard_finds_a_lesson_out_of_step():
+    nb = nbformat.read(X.notebook('02'), 4)
+    for spoil in (lambda c: c.update(source=c.source + ' '), lambda c: nb.cells.remove(c)):
+        nb = nbformat.read(X.notebook('02'), 4)
+        spoil(next(c for c in nb.cells if 'def head_size' in c.source))
+        assert X.with_exercises(nb, '02') != nb
