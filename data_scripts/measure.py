@@ -58,7 +58,7 @@ def transfer_runs():
     tuned = dict(arch=LITE, pretrained=True, cbs=[FreezeBatchNorm], freeze_epochs=few(2), epochs=few(2), lr_max=2e-3)
     each = lambda name, own: {f'{name}, {share:.0%}': dict(own, share=share) for share in pick(smoke=(.25, 1.), cpu=SHARES)}
     return over_seeds({
-        **each('scratch, small network', dict(arch=SMALL, epochs=few(5), lr_max=3e-3)),
+        **each('scratch, small network', dict(arch=SMALL, epochs=few(6), lr_max=3e-3)),
         **each('frozen, then unfrozen', tuned),
         **each('frozen body', dict(arch=LITE, head=linear_head)),
         'frozen body, article head, 100%': dict(arch=LITE, head=article_head, share=1.),
