@@ -8,11 +8,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from course_utils.augment import pipeline
 from course_utils.config import CourseError, results_dir
 from course_utils.data import load_pictures
+from course_utils.models import count
 from course_utils.report import losses, right
+from course_utils.scaling import axes_of, macs
 from course_utils.schedules import SGDR, Snapshots, Staircase
 from course_utils.train import Run, device_name, fingerprint, train, versions
+from course_utils.transfer import FreezeBatchNorm
 
 
 def per_picture(run, prefix='') -> dict:
@@ -37,8 +41,32 @@ def measure_schedule(schedule, size, limit, **settings):
     return out
 
 
+# ---- scaling: lesson 08 ----
+
+TUNED = {  # name → settings beside those all share
+    'Lite0, half as deep': dict(arch='shallow_efficientnet'), 'Lite0': dict(arch='tf_efficientnet_lite0'), 'Lite1': dict(arch='tf_efficientnet_lite1'),
+    'Lite2': dict(arch='tf_efficientnet_lite2'), 'Lite0, larger pictures': dict(arch='tf_efficientnet_lite0'),
+}
+
+def scaling_runs(size=64, limit=None, seeds=5, epochs=8):
+    scratch = {name: dict(kind='from scratch', variant=name, size=v['size'], base_size=size, epochs=epochs) for name, v in axes_of(size).items()}
+    tuned = {name: dict(kind='fine-tuned', variant=name, size=size * 3 // 2 if 'larger' in name else size, base_size=size, epochs=max(epochs // 4, 1)) for name in TUNED}
+    return {f"{v['kind']}, {name}, seed {s}": dict(v, limit=limit, seed=s) for s in range(seeds) for name, v in (scratch | tuned).items()}
+
+def measure_scaling(kind, variant, size, base_size, limit, epochs, seed):
+    pics, share = load_pictures(size=size, limit=limit), 1.
+    if kind == 'fine-tuned': settings = dict(TUNED[variant], pretrained=True, freeze_epochs=epochs, lr_max=2e-3, bs=32, cbs=[FreezeBatchNorm])
+    else:
+        settings = dict(axes_of(base_size)[variant], lr_max=3e-3, tfm=pipeline(.33))
+        share = settings.pop('share'); settings.pop('size')
+    run = train(pics.subset(round(share * len(pics.train))), epochs=epochs, repeats=round(1 / share), seed=seed, quiet=True, **settings)
+    return dict(accuracy=run.accuracy, valid_loss=run.valid_loss, train_accuracy=float(run.history.train_accuracy.iloc[-1]), seconds=run.seconds,
+                parameters=count(run.model)['parameters'], macs=macs(run.model, size), **per_picture(run))
+
+
 EXPERIMENTS = {  # name → (its runs, what measures one)
     'schedules': (schedule_runs, measure_schedule),
+    'scaling': (scaling_runs, measure_scaling),
 }
 
 
