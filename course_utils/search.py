@@ -10,7 +10,7 @@ __all__ = ['AGAIN', 'SURPLUS', 'BEAT', 'TAKEN', 'DONE', 'hold_out', 'choosing', 
 # %% ../nbs/11_search.ipynb #1b76a8a7
 from .config import CourseError, cache_dir  # first: it quietens imports
 
-import os, statistics, threading, time
+import os, statistics, threading, time, zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,16 +109,17 @@ def open_storage(
 AGAIN, SURPLUS, BEAT = 'again', 'surplus', 'beat'  # what a trial is marked with
 
 class ByPlace(BaseSampler):
-    "A sampler whose draws belong to a trial's place: a search that was stopped, or is shared, draws what an undisturbed one does."
+    """A sampler whose draws belong to a trial's place and a setting's name: a search that was stopped, or is shared, draws what an
+    undisturbed one does. Each setting is drawn on its own, as TPE does by default."""
     def __init__(self, make, seed: int=0): self.make, self.seed = make, seed  # make(seed=…): a sampler
     def before_trial(self, study, trial):
         earlier = [t for t in study.get_trials(deepcopy=False) if t.number < trial.user_attrs.get(AGAIN, trial.number)]
-        place = sum(AGAIN not in t.user_attrs and SURPLUS not in t.user_attrs for t in earlier)
-        self.now = self.make(seed=int(np.random.SeedSequence([self.seed, place]).generate_state(1)[0]))
-        self.now.before_trial(study, trial)
-    def infer_relative_search_space(self, study, trial): return self.now.infer_relative_search_space(study, trial)
-    def sample_relative(self, study, trial, space): return self.now.sample_relative(study, trial, space)
-    def sample_independent(self, study, trial, name, distribution): return self.now.sample_independent(study, trial, name, distribution)
+        self.place = sum(AGAIN not in t.user_attrs and SURPLUS not in t.user_attrs for t in earlier)
+    def infer_relative_search_space(self, study, trial): return {}
+    def sample_relative(self, study, trial, space): return {}
+    def sample_independent(self, study, trial, name, distribution):
+        seed = np.random.SeedSequence([self.seed, self.place, zlib.crc32(name.encode())]).generate_state(1)[0]
+        return self.make(seed=int(seed)).sample_independent(study, trial, name, distribution)
 
 def random_sampler(seed: int=0) -> ByPlace: return ByPlace(RandomSampler, seed)
 
