@@ -153,7 +153,7 @@ def _panels(t, colour):
     left.barh(range(len(t)), t.step_ms, color=colour)
     ends = [t.valid_accuracy - t.low, t.high - t.valid_accuracy]
     right.errorbar(t.valid_accuracy, range(len(t)), xerr=ends, fmt='o', color=colour, capsize=3)
-    left.set(xlabel='milliseconds of a training step, one picture', yticks=range(len(t)), yticklabels=t.index, ylim=(len(t) - .5, -.5))
+    left.set(xlabel='ms of a training step, one picture', yticks=range(len(t)), yticklabels=t.index, ylim=(len(t) - .5, -.5))
     right.set(xlabel='valid accuracy, 95 % interval')
     canvas.draw()
     picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
