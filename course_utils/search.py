@@ -72,18 +72,25 @@ def median_rule(
 # %% ../nbs/11_search.ipynb #5a32074f
 class FileLock:
     "A lock that dies with its process. Optuna's own are files, which a killed process leaves behind."
-    def __init__(self, path): self.path, self.threads = Path(path), threading.Lock()
+    def __init__(self, path): self.path, self.threads, self.file = Path(path), threading.Lock(), None
     def acquire(self) -> bool:
         self.threads.acquire()
-        self.file = open(self.path, 'rb+')
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        data_end = self.file.seek(0, os.SEEK_END)
-        if data_end and (self.file.seek(-1, os.SEEK_END), self.file.read(1))[1] != b'\n':
-            self.file.seek(0)
-            self.file.truncate(self.file.read().rfind(b'\n') + 1)
+        try:
+            self.file = open(self.path, 'rb+')
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+            self.cut_half_line()
+        except BaseException:  # Ctrl-C while it waits
+            self.release()
+            raise
         return True
+    def cut_half_line(self):
+        if not self.file.seek(0, os.SEEK_END): return
+        self.file.seek(-1, os.SEEK_END)
+        if self.file.read(1) == b'\n': return
+        self.file.seek(0)
+        self.file.truncate(self.file.read().rfind(b'\n') + 1)
     def release(self):
-        self.file.close()
+        if self.file: self.file.close()
         self.threads.release()
 
 def storage_address() -> str:
@@ -223,7 +230,7 @@ def best_score(study) -> float:
     return max((t.value for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))), default=float('nan'))
 
 def trials_table(study) -> pd.DataFrame:
-    "A row for each finished trial, by its place: state, score, seconds, settings, and what the objective noted."
+    "A row for each finished trial, by its number: state, score, seconds, settings, and what the objective noted."
     def row(t):
         noted = {k: v for k, v in t.user_attrs.items() if k not in (AGAIN, BEAT)}
         return dict(state=t.state.name.lower(), score=t.value, seconds=(t.datetime_complete - t.datetime_start).total_seconds(), **t.params, **noted)

@@ -252,6 +252,17 @@ def test_half_a_line_is_cut_off(tmp_path, whole, half):
     lock.acquire(); lock.release()
     assert path.read_bytes() == whole
 
+@pytest.mark.skipif(S.fcntl is None, reason='no flock here')
+def test_ctrl_c_while_waiting_for_the_lock_leaves_it_free(tmp_path, monkeypatch):
+    path = tmp_path/'j'
+    path.touch()
+    lock = FileLock(path)
+    def interrupted(*_): raise KeyboardInterrupt
+    with monkeypatch.context() as m:
+        m.setattr(S.fcntl, 'flock', interrupted)
+        with pytest.raises(KeyboardInterrupt): lock.acquire()
+    assert lock.threads.acquire(timeout=1), 'else the next one would wait for ever'
+
 def test_a_journal_with_half_a_line_goes_on(path):
     search(study_at(path), objective, 2, quiet=True)
     with open(path, 'ab') as f: f.write(b'{"op_code":4,"wor')
