@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from course_utils import search as S
 from course_utils.config import CourseError
 from course_utils.data import load_pictures
-from course_utils.search import (AGAIN, BEAT, SURPLUS, ByPlace, FileLock, Report, best_score, choosing, finished, give_back, hold_out, median_rule, one_trial, open_storage,
+from course_utils.search import (AGAIN, BEAT, OF, SURPLUS, ByPlace, FileLock, Report, best_score, choosing, finished, give_back, hold_out, median_rule, one_trial, open_storage,
                                  open_study, random_sampler, right_on, search, search_explorer, storage_address, tpe_sampler, trials_table)
 from course_utils.train import make_learner, train
 
@@ -155,6 +155,18 @@ def test_two_workers_share_a_search(path, tmp_path):
     assert len(log) == n and len({pid for pid, _ in log}) == 2, 'each was run once, and both took part'
 
 @needs_fork
+@pytest.mark.parametrize('seed', [0, 1])
+def test_two_workers_killed_at_random_moments(path, tmp_path, seed):
+    rng, n = random.Random(seed), 10
+    for _ in range(5):
+        pair = [start(path, n, .15, .2, tmp_path/'log') for _ in range(2)]
+        time.sleep(rng.uniform(.1, .6))
+        for p in rng.sample(pair, 2): os.kill(p.pid, signal.SIGKILL); p.join()
+    pair = [start(path, n, .05, .2, tmp_path/'log') for _ in range(2)]
+    for p in pair: p.join(60)
+    assert [p.exitcode for p in pair] == [0, 0] and params(study_at(path)) == undisturbed(n)
+
+@needs_fork
 def test_a_worker_takes_over_from_one_that_was_killed(path, tmp_path):
     first = start(path, 4, 30., .2, tmp_path/'log')  # would take half a minute a trial
     while not any(t.params for t in study_at(path).trials): time.sleep(.05)
@@ -215,6 +227,48 @@ def test_the_last_place_is_taken_once(path):
     one_trial(study, lambda t: pytest.fail('a surplus trial was run'), 3, 5)
     last = study.trials[-1]
     assert last.state == TrialState.FAIL and last.user_attrs[SURPLUS] and len(study.trials) == 4
+
+def dead_in_the_middle(path, n=3):
+    "A search whose third trial was begun and drawn, and whose worker then died."
+    study = study_at(path)
+    search(study, objective, n - 1, quiet=True)
+    trial = study.ask()
+    trial.suggest_float('x', 0, 1)
+    return study
+
+def test_killed_while_it_gives_back(path, monkeypatch):
+    "Between queueing and marking: the queued one is run, the other marked, and nothing queued again."
+    study = dead_in_the_middle(path)
+    def killed(*_): raise SystemExit
+    with monkeypatch.context() as m:
+        m.setattr(S, 'failed', killed)
+        with pytest.raises(SystemExit): give_back(study, 2)
+    assert states(study)[2:] == ['RUNNING', 'WAITING']
+    search(study_at(path), objective, 3, quiet=True)
+    assert states(study)[2:] == ['FAIL', 'COMPLETE'] and params(study) == undisturbed(3)
+
+def test_given_back_by_two_at_once_it_is_run_once(path):
+    study = dead_in_the_middle(path)
+    t = study.trials[2]
+    for _ in range(2): study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING, params=t.params, distributions=t.distributions, user_attrs={AGAIN: 2, OF: 2}))
+    search(study_at(path), objective, 3, quiet=True)
+    assert states(study)[2:] == ['FAIL', 'COMPLETE', 'FAIL'] and params(study) == undisturbed(3)
+    assert len(search(study_at(path), objective, 4, quiet=True)) == 4 and params(study) == undisturbed(4)
+
+def test_what_finished_after_all_is_not_repeated(path):
+    "It was queued again, and then its worker woke up."
+    study = dead_in_the_middle(path)
+    t = study.trials[2]
+    study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING, params=t.params, distributions=t.distributions, user_attrs={AGAIN: 2, OF: 2}))
+    study.tell(2, 1.)
+    search(study_at(path), lambda t: pytest.fail('it was run again'), 3, quiet=True)
+    assert states(study)[2:] == ['COMPLETE', 'FAIL']
+
+def test_a_surplus_trial_is_never_queued(path):
+    study = dead_in_the_middle(path)
+    study.ask().set_user_attr(SURPLUS, True)  # killed before it was marked as failed
+    give_back(study, 3)
+    assert states(study)[3:] == ['FAIL']
 
 def test_giving_back_twice_queues_once(path):
     study = study_at(path)
