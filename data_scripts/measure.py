@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from course_utils.augment import pipeline
 from course_utils.config import CourseError, cache_dir, profile, results_dir
 
 import torch
@@ -19,8 +20,9 @@ import torch
 from course_utils.data import load_pictures
 from course_utils.groups import layer_decay_rates, per_stage, three_groups
 from course_utils.ladder import climb, climbed, rungs, turned
-from course_utils.models import create_model
+from course_utils.models import count, create_model
 from course_utils.report import losses, right
+from course_utils.scaling import axes_of, macs
 from course_utils.schedules import SGDR, Snapshots, Staircase, ensemble_of
 from course_utils.train import Run, describe, device_name, fingerprint, train, versions
 from course_utils.transfer import FreezeBatchNorm, article_head, fastai_head, fit_head, frozen_features, linear_head
@@ -122,6 +124,29 @@ def measure_schedule(arm, size, limit, **settings):
     return out
 
 
+# ---- scaling: lesson 08 ----
+
+TUNED = {  # name → settings beside those all share
+    'Lite0, half as deep': dict(arch='shallow_efficientnet'), 'Lite0': dict(arch='tf_efficientnet_lite0'), 'Lite1': dict(arch='tf_efficientnet_lite1'),
+    'Lite2': dict(arch='tf_efficientnet_lite2'), 'Lite0, larger pictures': dict(arch='tf_efficientnet_lite0'),
+}
+
+def scaling_runs():
+    size, epochs = pick(smoke=32, cpu=64, gpu=128), pick(smoke=1, cpu=8, gpu=30)
+    scratch = {f'from scratch, {name}': dict(kind='from scratch', variant=name, size=v['size'], epochs=epochs) for name, v in axes_of(size).items()}
+    tuned = {f'fine-tuned, {name}': dict(kind='fine-tuned', variant=name, size=size * 3 // 2 if 'larger' in name else size, epochs=max(epochs // 4, 1)) for name in TUNED}
+    return over_seeds(scratch | tuned, base_size=size)
+
+def measure_scaling(arm, kind, variant, size, base_size, limit, epochs, seed):
+    pics, share = load_pictures(size=size, limit=limit), 1.
+    if kind == 'fine-tuned': settings = dict(TUNED[variant], pretrained=True, freeze_epochs=epochs, lr_max=2e-3, bs=32, cbs=[FreezeBatchNorm])
+    else:
+        settings = dict(axes_of(base_size)[variant], lr_max=3e-3, tfm=pipeline(.33))
+        share = settings.pop('share'); settings.pop('size')
+    run = train(pics.subset(round(share * len(pics.train))), epochs=epochs, repeats=round(1 / share), seed=seed, quiet=True, **settings)
+    return dict(numbers(run), train_accuracy=float(run.history.train_accuracy.iloc[-1]), parameters=count(run.model)['parameters'], macs=macs(run.model, size))
+
+
 # ---- the ladder: lesson 09 ----
 
 def ladder_runs(): return over_seeds({name: climbed(name) for name in rungs()} | turned())
@@ -144,6 +169,7 @@ EXPERIMENTS = {  # name → (its runs, what measures one)
     'schedules': (schedules_runs, measure_schedule),
     'ladder': (ladder_runs, measure_rung),
     'top': (top_runs, measure_rung),
+    'scaling': (scaling_runs, measure_scaling),
 }
 
 

@@ -1,0 +1,237 @@
+"Scaling: what is counted is right, what is cut still fits, and the smallest that is enough is chosen with its doubt."
+import json, math
+
+import numpy as np, pandas as pd, pytest, timm, torch
+from hypothesis import given, settings, strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_utils import scaling
+from course_utils.config import CourseError
+from course_utils.data import load_pictures
+from course_utils.models import PACKAGED, count, create_model
+from course_utils.scaling import (axes_of, by_variant, costs, macs, milliseconds, relative_change, saved_bytes, scaling_explorer, shallow_efficientnet,
+                                  small_resnet, smallest_enough, with_weights)
+from course_utils.train import build_model, train
+from data_scripts import measure as M
+
+LITE = 'tf_efficientnet_lite0'
+
+
+@pytest.fixture(scope='module')
+def pics(): return load_pictures('solar', size=32, limit=120)
+
+def by_torch(model, x):
+    with FlopCounterMode(display=False) as counter, torch.no_grad(): model.eval()(x)
+    return counter.get_total_flops() // 2
+
+def scaled(pics, **scale):
+    v = small_resnet(**scale)
+    return build_model(pics, **v)
+
+
+# ---- counting ----
+
+@pytest.mark.parametrize('arch', [LITE, 'resnet10t', 'regnetx_002', 'resnext50_32x4d', 'convnext_atto', 'tf_efficientnetv2_b0', 'mobilenetv3_small_050'])
+@pytest.mark.parametrize('size', [32, 65])
+def test_macs_are_torch_s(arch, size):
+    model = create_model(arch, pretrained=False).train()
+    assert macs(model, size) == by_torch(model, torch.zeros(1, 3, size, size))
+    assert not any(m._forward_hooks for m in model.modules())
+
+def test_macs_leave_the_model_as_it_was():
+    model = create_model('resnet10t', pretrained=False).train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    macs(model, 32)
+    assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+def test_hooks_are_taken_off_where_the_picture_does_not_fit():
+    model = create_model('vit_tiny_patch16_224', pretrained=False)
+    with pytest.raises(AssertionError): macs(model, 64)
+    assert not any(m._forward_hooks for m in model.modules()) and model.training
+
+def test_attention_is_missed_as_the_lesson_says():
+    model = create_model('vit_tiny_patch16_224', pretrained=False)
+    assert macs(model, 224) < by_torch(model, torch.zeros(1, 3, 224, 224))
+
+def test_saved_bytes_by_hand():
+    # saved: the input for the linear layer's weight, its output's ReLU as ReLU's result, and that again (once) for the second layer
+    model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
+    assert saved_bytes(model, torch.randn(7, 10)) == 4 * 7 * (10 + 20)
+    assert saved_bytes(nn.Sequential(nn.Linear(10, 20), nn.Sigmoid()), torch.randn(7, 10)) == 4 * 7 * (10 + 20)
+
+def test_nothing_is_saved_where_nothing_is_learnt():
+    model = nn.Linear(10, 20).requires_grad_(False)
+    assert saved_bytes(model, torch.randn(7, 10)) == 0
+
+def test_saved_bytes_grow_with_batch_and_picture(pics):
+    model = scaled(pics).train()
+    one, batch, large = (saved_bytes(model, torch.randn(b, 3, s, s)) for b, s in ((2, 32), (4, 32), (2, 64)))
+    assert batch == pytest.approx(2 * one, rel=.02) and large == pytest.approx(4 * one, rel=.1)
+
+def test_parameters_are_not_saved_memory():
+    x = torch.randn(1, 1000)
+    assert saved_bytes(nn.Linear(1000, 1000), x) == x.nbytes
+
+def test_costs_leave_the_model_alone_and_order_models(pics):
+    model = scaled(pics).train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    small = costs(model, 32, bs=8, n=3)
+    assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and all(p.grad is None for p in model.parameters())
+    large = costs(scaled(pics, width=4), 32, bs=8, n=3)
+    assert small['parameters'] == count(model)['parameters'] and small['parameter_mb'] == pytest.approx(4e-6 * small['parameters'])
+    assert all(large[k] > small[k] > 0 for k in ('parameters', 'macs', 'saved_mb', 'step_ms', 'forward_ms'))
+    assert small['step_ms'] > small['forward_ms']
+
+def test_milliseconds_is_the_median_without_the_first(monkeypatch):
+    now, takes = [0.], iter([100., 1., 5., 2., 90., 3.])
+    monkeypatch.setattr(scaling.time, 'perf_counter', lambda: now[0])
+    def f(): now[0] += next(takes)
+    assert milliseconds(f, n=5) == 3000
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_costs_on_a_gpu(pics):
+    out = costs(scaled(pics).cuda(), 64)
+    assert out['peak_mb'] > out['parameter_mb']
+
+
+# ---- axes ----
+
+@given(st.floats(.1, 4), st.floats(.1, 4))
+@settings(max_examples=40, deadline=None)
+def test_small_resnet_scales(depth, width):
+    v = small_resnet(depth, width)
+    assert abs(sum(v['layers']) - 8 * depth) <= 4 and min(v['layers']) >= 1 and max(v['layers']) - min(v['layers']) <= 1
+    assert all(c % 2 == 0 and c >= 2 for c in v['channels'])
+
+def test_axes_cost_what_the_lesson_says(pics):
+    "Twice the depth: about twice; width and side 1.5 times: about 2.25 times; a little of each: about as much."
+    of = {name: macs(build_model(pics, **{k: v for k, v in a.items() if k not in ('size', 'share')}), a['size']) for name, a in axes_of(64).items()}
+    times = {name: v / of['base'] for name, v in of.items()}
+    assert times['half the pictures'] == 1 and .4 < times['half as deep'] < .7 and 1.7 < times['deeper'] < 2.2
+    assert times['wider'] == pytest.approx(2.25, abs=.1) and times['larger pictures'] == pytest.approx(2.25, abs=.1) and 1.9 < times['a little of each'] < 2.6
+
+def test_larger_pictures_cost_no_parameters(pics):
+    n = {name: count(build_model(pics, **{k: v for k, v in a.items() if k not in ('size', 'share')}))['parameters'] for name, a in axes_of(64).items()}
+    assert n['larger pictures'] == n['base'] < n['a little of each'] and n['half as deep'] < n['base'] < n['deeper']
+
+
+# ---- shallow ----
+
+@pytest.mark.parametrize('of', [LITE, 'tf_efficientnetv2_b0'])
+@pytest.mark.parametrize('share', [.25, .5, .75, 1])
+def test_shallow_keeps_the_first_blocks(of, share):
+    whole, cut = create_model(of, pretrained=of in PACKAGED), shallow_efficientnet(of in PACKAGED, of=of, share_kept=share)
+    assert [len(s) for s in cut.blocks] == [max(1, round(share * len(s))) for s in whole.blocks]
+    if of in PACKAGED: assert all(torch.equal(v, whole.state_dict()[k]) for k, v in cut.state_dict().items())
+    x = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode(): same = torch.equal(cut.eval()(x), whole.eval()(x)) if of in PACKAGED else cut(x).shape == whole(x).shape
+    assert same == (share == 1 or of not in PACKAGED)
+
+@pytest.mark.parametrize('share', [0, -1, 1.5])
+def test_shallow_refuses(share):
+    with pytest.raises(CourseError, match='share_kept'): shallow_efficientnet(share_kept=share)
+
+def test_shallow_trains_and_is_found_again(pics, tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
+    go = lambda: train(pics, 'shallow_efficientnet', 1, pretrained=True, share_kept=.5, keep=True, quiet=True, device='cpu')
+    first, again = go(), go()
+    assert not first.kept.startswith('found') and again.kept.startswith('found')
+    assert all(torch.equal(a, b) for a, b in zip(first.model.state_dict().values(), again.model.cpu().state_dict().values()))
+
+def test_where_weights_cannot_be_had_it_says_so(capsys):
+    assert with_weights([LITE]) == [LITE] and capsys.readouterr().out == ''
+    assert with_weights(['tf_efficientnetv2_b0', 'resnext50_32x4d']) == list(PACKAGED)
+    said = capsys.readouterr().out
+    assert 'tf_efficientnetv2_b0, resnext50_32x4d need' in said and LITE in said
+    assert with_weights(['resnext50_32x4d', LITE]) == [LITE] and 'Used: ' + LITE in capsys.readouterr().out
+
+def test_the_names_at_profile_gpu_are_timm_s():
+    for name in [f'tf_efficientnetv2_{s}' for s in ('b0', 'b1', 'b2', 'b3', 's', 'm', 'l')] + ['resnext50_32x4d']: assert timm.is_model_pretrained(name)
+
+
+# ---- choosing ----
+
+def models(**rows): return pd.DataFrame({n: dict(zip(('macs', 'difference', 'low', 'high'), r)) for n, r in rows.items()}).T
+
+def test_smallest_enough():
+    t = models(large=(100, 0., 0., 0.), good=(50, -.002, -.008, .004), open=(20, -.005, -.03, .02), bad=(10, -.1, -.12, -.08), edge=(15, -.02, -.03, -.005))
+    chosen, by_mean, shown = smallest_enough(t)
+    assert chosen.verdict.to_dict() == dict(bad='worse, shown', edge='open', open='open', good='good enough, shown', large='best')
+    assert (by_mean, shown) == ('open', 'good')
+    assert smallest_enough(t, margin=.5)[1:] == ('bad', 'bad') and smallest_enough(t, margin=0)[1:] == ('large', 'large')
+    assert smallest_enough(t[::-1])[1:] == (by_mean, shown), 'the order of the rows does not matter'
+
+def test_smallest_enough_by_another_cost():
+    t = models(a=(1, 0., 0., 0.), b=(2, 0., -.001, .001)).assign(step_ms=[5., 1.])
+    assert smallest_enough(t)[2] == 'a' and smallest_enough(t, cost='step_ms')[2] == 'b'
+
+@pytest.mark.parametrize('margin', [-.01, math.nan])
+def test_smallest_enough_refuses(margin):
+    with pytest.raises(CourseError, match='margin'): smallest_enough(models(a=(1, 0., 0., 0.)), margin=margin)
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.floats(-.1, -1e-4), st.floats(0, .05)), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_what_is_shown_is_never_smaller_than_what_the_means_say(rows):
+    t = models(best=(100, 0., 0., 0.), **{f'm{k}': (m, d, d - w, d + w) for k, (m, d, w) in enumerate(rows)})
+    chosen, by_mean, shown = smallest_enough(t)
+    assert chosen.macs[by_mean] <= chosen.macs[shown] and chosen.difference[by_mean] >= -.01
+    assert shown == 'best' or chosen.low[shown] >= -.01
+
+
+# ---- the article's finding ----
+
+def test_relative_change():
+    rng = np.random.default_rng(0)
+    small = rng.gamma(2, size=(3, 400))
+    assert relative_change(small, small) == (0, 0, 0)
+    assert relative_change(small, small * .55) == pytest.approx((-.45,) * 3)
+    mean, low, high = relative_change(small[0], rng.gamma(2, size=400))
+    assert low < mean < high and high - low > .05
+    with pytest.raises(CourseError, match='same pictures'): relative_change(small, small[:, :5])
+
+def test_the_interval_of_relative_change_covers():
+    "Of 200 pairs without any true difference, about 95 in 100 intervals hold nought."
+    rng = np.random.default_rng(1)
+    hold = [low <= 0 <= high for low, high in (relative_change(*rng.gamma(2, size=(2, 300)), n=400, seed=k)[1:] for k in range(200))]
+    assert .9 <= np.mean(hold) <= .99
+
+
+# ---- explorer ----
+
+def a_table(n=4):
+    return pd.DataFrame({f'model {k}': dict(parameters=1e6 * (k + 1), macs=2e7 * (k + 1), saved_mb=9. * k + 1, forward_ms=.2 * (k + 1), step_ms=5 - k, valid_accuracy=.7 + .05 * k,
+                                            low=.66 + .05 * k, high=.74 + .05 * k) for k in range(n)}).T
+
+def test_explorer_goes_by_cost():
+    e = scaling_explorer(a_table())
+    shown = [e.at(model=k) for k in range(4)]
+    assert [s.split(':')[0] for _, s in shown] == ['model 3', 'model 2', 'model 1', 'model 0']
+    assert '85.0% (95 % interval 81.0% to 89.0%)' in shown[0][1] and '4.00 million parameters' in shown[0][1]
+    pictures = [p for p, _ in shown]
+    changed = [np.flatnonzero((pictures[0] != p).any((1, 2))) for p in pictures[1:]]
+    assert all(len(c) for c in changed), 'another row is marked'
+    assert len({p.shape for p in pictures}) == 1
+    with pytest.raises(CourseError, match='at least two'): scaling_explorer(a_table(1))
+
+
+# ---- measured over seeds ----
+
+def test_measure_scaling(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    runs = M.scaling_runs()
+    assert len(runs) == 2 * (len(axes_of(32)) + len(M.TUNED))
+    some = {k: v for k, v in runs.items() if v['variant'] in ('half the pictures', 'half as deep', 'larger pictures', 'Lite0, half as deep')}
+    path = tmp_path/'scaling.json'
+    assert M.measure('scaling', some, M.measure_scaling, path, say=lambda *a, **k: None) == len(some) == 8
+    kept = json.loads(path.read_text())['runs']
+    scratch, tuned = by_variant(kept, 'from scratch'), by_variant(kept, 'fine-tuned')
+    assert set(scratch) == {'half the pictures', 'half as deep', 'larger pictures'} and set(tuned) == {'Lite0, half as deep'}
+    v = scratch['half as deep']
+    assert v['right'].shape == v['loss'].shape == (2, len(load_pictures('solar', size=32, limit=160).valid))
+    assert scratch['larger pictures']['macs'] > scratch['half as deep']['macs'] and v['parameters'] < scratch['half the pictures']['parameters']
+    del kept['from scratch, half as deep, seed 1']
+    assert by_variant(kept, 'from scratch')['half the pictures']['right'].shape[0] == 1, 'only seeds that all have'
+    del kept['from scratch, half as deep, seed 0']
+    kept['from scratch, half as deep, seed 7'] = dict(kept['from scratch, larger pictures, seed 0'], settings=dict(runs['from scratch, half as deep, seed 0'], seed=7))
+    assert by_variant(kept, 'from scratch') == {} == by_variant({}, 'from scratch')
