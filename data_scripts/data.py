@@ -1,0 +1,151 @@
+"""Fetches one of the sources' data sets and makes class folders of it: `make data NAME=cats_dogs`."""
+import argparse, json, os, shutil, sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from filelock import FileLock, Timeout
+from PIL import Image
+from tqdm import tqdm
+
+from course_utils.config import CourseError, data_dir
+from data_scripts.fetch import check_room, disk, fetch, from_mirror, is_address, kept_path, size, unpack
+from data_scripts.sources import SOURCES, split
+
+ABOUT = 'about.json'
+PARTS = 'train', 'valid', 'test'
+
+
+def source(name):
+    "The description of a data set. Raises `CourseError` for a name that is none."
+    if name in SOURCES: return SOURCES[name]
+    sizes = ', '.join(f'{n} ({size(sum(a.bytes for a in s.archives))})' for n, s in SOURCES.items())
+    raise CourseError(f"{f'There is no data set {name!r}' if name else 'NAME= is missing'}: choose one of {sizes}, as in make data NAME=cats_dogs.")
+
+
+def about(folder: Path) -> dict:
+    "What was written beside a whole data set; empty where there is none."
+    try: return json.loads((folder/ABOUT).read_text(encoding='utf-8'))
+    except (OSError, ValueError): return {}
+
+
+def describe(d: dict) -> str:
+    "One line: how many pictures, and whether that is all of them."
+    found = f"{d['pictures']:,} pictures" + (f", {len(d['set_aside']):,} files set aside as unreadable" if d['set_aside'] else '')
+    return f"subset, {found}" if d['subset'] else found
+
+
+@contextmanager
+def alone(work: Path, what: str):
+    "Nobody else fetches the same meanwhile. The kernel frees the lock of a killed run."
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f'{work}.lock', timeout=0): yield
+    except Timeout: raise CourseError(f"Another command is at work on {what}: wait until it has ended.") from None
+
+
+# ---- reading every picture once ----
+
+def unreadable(path: Path, jfif: bool = False) -> str:
+    "Why a file is no picture to learn from; empty for one that is."
+    if path.stat().st_size == 0: return 'the file is empty'
+    with open(path, 'rb') as f:
+        if jfif and b'JFIF' not in f.read(10): return 'no JFIF header'
+    try:
+        with Image.open(path) as im:
+            im.draft('RGB', (32, 32))  # all of a JPEG is read, but little of it computed
+            im.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning): return 'too many pixels to be safe to open'
+    except Image.UnidentifiedImageError: return 'not a picture'
+    except Exception as e: return str(e).splitlines()[0] if str(e) else type(e).__name__  # PIL's plugins raise many kinds
+    return ''
+
+
+def check(rows: list, jfif: bool) -> list[str]:
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter('ignore')
+        warnings.simplefilter('error', Image.DecompressionBombWarning)
+        found = pool.map(lambda r: unreadable(r[2], jfif), rows)
+        return list(tqdm(found, total=len(rows), desc='reading pictures', unit='file', disable=None, leave=False))
+
+
+# ---- from archives to class folders ----
+
+def arrange(src: Path, made: Path, s) -> dict:
+    "Moves the pictures of the unpacked archives into class folders. Returns what is there, for `about.json`."
+    try: rows = s.listing(src)
+    except (CourseError, MemoryError): raise
+    except OSError as e:
+        if not isinstance(e, (FileNotFoundError, NotADirectoryError)): raise
+        raise CourseError(f"The archives are not laid out as {s.title} is: there is no {Path(e.filename).relative_to(src)}.") from None
+    except Exception as e: raise CourseError(f"The archives are not laid out as {s.title} is ({type(e).__name__}: {e}).") from None
+    why = check(rows, s.jfif)
+    good = [r for r, w in zip(rows, why) if not w]
+    counts = {p: {} for p in PARTS}
+    for part, c, f in split(good, s.cut) if s.cut else good:
+        if c != Path(c).name or c.startswith('.'): raise CourseError(f"{c!a} is no name for a class folder: the archives are not those of {s.title}.")
+        put(f, made/part/c/f.name)
+        counts[part][c] = counts[part].get(c, 0) + 1
+    if len(counts['train']) < 2 or set().union(*counts.values()) - counts['train'].keys():
+        raise CourseError(f"The archives hold readable training pictures of {len(counts['train'])} of {len({r[1] for r in rows})} classes: they are not those of {s.title}.")
+    aside = {f.relative_to(src).as_posix(): w for (_, _, f), w in zip(rows, why) if w}
+    for f in aside: put(src/f, made/'.set_aside'/f)
+    for name, where in s.beside.items(): put(src/where, made/name)
+    return dict(pictures=len(good), counts={p: n for p, n in counts.items() if n}, set_aside=aside, beside=list(s.beside))
+
+
+def put(f, to):
+    if to.exists(): raise CourseError(f"The archives hold {to.name!a} twice for one class.")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(f, to)
+
+
+def make(name: str, mirror: str = '', folder: Path | None = None) -> dict:  # about.json
+    "Fetches, verifies, unpacks and arranges a data set into `folder`/`name`, or finds it there. Raises `CourseError`."
+    s, folder = source(name), folder or data_dir()
+    target, work = folder/name, folder/'.fetch'/name
+    if target.exists():
+        if not (d := about(target)): raise CourseError(f"{target} is there already, but make data did not make it: move it away first.")
+        shutil.rmtree(work, ignore_errors=True)  # of a run killed at its very end
+        print(f"{name} is there already ({describe(d)}); to fetch it again, remove {target} first.")
+        return d
+    with disk(folder), alone(work, name):
+        unpacked, made = work/'unpacked', work/'made'
+        for d in (unpacked, made): shutil.rmtree(d, ignore_errors=True)  # of a killed run
+        archives = from_mirror(s.archives, mirror) if mirror else s.archives
+        total = sum(a.bytes for a in archives)
+        here = lambda a: a.bytes if not is_address(a.address) else p.stat().st_size if (p := kept_path(a, work)).exists() else 0
+        check_room(folder, int(total * s.room) + total - sum(map(here, archives)))
+        print(f"{s.title}: {s.page}\nLicence: {s.licence}.", flush=True)
+        try:
+            for a in archives: unpack(fetch(a, work), unpacked, a.name)
+            subset = [a.sha256 for a in archives] != [a.sha256 for a in s.archives]
+            d = dict(name=name, title=s.title, page=s.page, licence=s.licence, subset=subset, notes={a.name: a.note for a in archives if a.note},
+                     archives={a.name: dict(address=a.address, bytes=a.bytes, sha256=a.sha256) for a in archives},
+                     date=date.today().isoformat(), **arrange(unpacked, made, s))
+            (made/ABOUT).write_text(json.dumps(d, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+            os.rename(made, target)
+        finally:
+            for x in (unpacked, made): shutil.rmtree(x, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+    parts = ', '.join(f'{sum(n.values()):,} {p}' for p, n in d['counts'].items())
+    print(f"{name}: {describe(d)} ({parts}), in {target}; use it with COURSE_DATA={name}.")
+    return d
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('name', nargs='?', default='', help=', '.join(SOURCES))
+    p.add_argument('--mirror', default='', help='a folder or an address with the archives and their manifest.json')
+    a = p.parse_args(argv)
+    make(a.name, a.mirror)
+
+
+if __name__ == '__main__':
+    try: main()
+    except CourseError as e: sys.exit(str(e))
+    except KeyboardInterrupt: sys.exit('Stopped: what was fetched is kept, and the same command goes on from there.')
