@@ -40,12 +40,12 @@ def describe(d: dict) -> str:
 
 
 @contextmanager
-def alone(work: Path, what: str):
-    "Nobody else fetches the same meanwhile. The kernel frees the lock of a killed run."
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(f'{work}.lock', timeout=0): yield
+def alone(lock: Path, what: str):
+    "Nobody else is at work on `what` meanwhile. The kernel frees the lock of a killed run."
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try: held = FileLock(lock).acquire(timeout=0)
     except Timeout: raise CourseError(f"Another command is at work on {what}: wait until it has ended.") from None
+    with held: yield
 
 
 # ---- reading every picture once ----
@@ -104,34 +104,50 @@ def put(f, to):
     os.replace(f, to)
 
 
+@contextmanager
+def scratch(work: Path):
+    "Two empty folders to unpack and to build in. What was downloaded beside them stays for the next run."
+    folders = work/'unpacked', work/'made'
+    def clear():
+        for f in folders: shutil.rmtree(f, ignore_errors=True)
+    clear()  # what a killed run left
+    for f in folders: f.mkdir(parents=True)
+    try: yield folders
+    finally:
+        clear()
+        if not any(work.iterdir()): work.rmdir()
+
+
+def there(target: Path, work: Path) -> dict:
+    "`about.json` of a data set that is whole already. Raises `CourseError` where something else is in its place."
+    if not target.exists(): return {}
+    if not (d := about(target)): raise CourseError(f"{target} is there already, but make data did not make it: move it away first.")
+    shutil.rmtree(work, ignore_errors=True)  # of a run killed at its very end
+    print(f"{target.name} is there already: {describe(d)}, in {target}; to fetch it again, remove that folder first.")
+    return d
+
+
 def make(name: str, mirror: str = '', folder: Path | None = None) -> dict:  # about.json
     "Fetches, verifies, unpacks and arranges a data set into `folder`/`name`, or finds it there. Raises `CourseError`."
     s, folder = source(name), folder or data_dir()
     target, work = folder/name, folder/'.fetch'/name
-    if target.exists():
-        if not (d := about(target)): raise CourseError(f"{target} is there already, but make data did not make it: move it away first.")
-        shutil.rmtree(work, ignore_errors=True)  # of a run killed at its very end
-        print(f"{name} is there already ({describe(d)}); to fetch it again, remove {target} first.")
-        return d
-    with disk(folder), alone(work, name):
-        unpacked, made = work/'unpacked', work/'made'
-        for d in (unpacked, made): shutil.rmtree(d, ignore_errors=True)  # of a killed run
+    if d := there(target, work): return d
+    with disk(folder), alone(folder/'.fetch'/f'{name}.lock', name), scratch(work) as (unpacked, made):
+        if d := there(target, work): return d  # another run has just ended
         archives = from_mirror(s.archives, mirror) if mirror else s.archives
         total = sum(a.bytes for a in archives)
         here = lambda a: a.bytes if not is_address(a.address) else p.stat().st_size if (p := kept_path(a, work)).exists() else 0
         check_room(folder, int(total * s.room) + total - sum(map(here, archives)))
         print(f"{s.title}: {s.page}\nLicence: {s.licence}.", flush=True)
-        try:
-            for a in archives: unpack(fetch(a, work), unpacked, a.name)
-            subset = [a.sha256 for a in archives] != [a.sha256 for a in s.archives]
-            d = dict(name=name, title=s.title, page=s.page, licence=s.licence, subset=subset, notes={a.name: a.note for a in archives if a.note},
-                     archives={a.name: dict(address=a.address, bytes=a.bytes, sha256=a.sha256) for a in archives},
-                     date=date.today().isoformat(), **arrange(unpacked, made, s))
-            (made/ABOUT).write_text(json.dumps(d, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
-            os.rename(made, target)
-        finally:
-            for x in (unpacked, made): shutil.rmtree(x, ignore_errors=True)
-        shutil.rmtree(work, ignore_errors=True)
+        fetched = [fetch(a, work) for a in archives]
+        for a, path in zip(archives, fetched): unpack(path, unpacked, a.name)
+        d = dict(name=name, title=s.title, page=s.page, licence=s.licence, date=date.today().isoformat(),
+                 subset=[a.sha256 for a in archives] != [a.sha256 for a in s.archives],
+                 archives={a.name: dict(address=a.address, bytes=a.bytes, sha256=a.sha256, note=a.note) for a in archives}, **arrange(unpacked, made, s))
+        (made/ABOUT).write_text(json.dumps(d, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+        os.rename(made, target)
+        for path in work.iterdir():
+            if path.is_file(): path.unlink()  # the archives: all of their pictures are in place
     parts = ', '.join(f'{sum(n.values()):,} {p}' for p, n in d['counts'].items())
     print(f"{name}: {describe(d)} ({parts}), in {target}; use it with COURSE_DATA={name}.")
     return d

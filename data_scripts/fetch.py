@@ -130,7 +130,7 @@ def _append(r, archive, path, begin, bar):
         if not m or int(m[1]) != begin: raise Refused('the server sent another part than was asked for')
         length = m[2]
     else: begin = bar.n = 0  # a server without ranges begins again
-    if length.isdigit() and int(length) != archive.bytes: _wrong_length(path, archive, f'{int(length):,}')
+    if length.isdecimal() and int(length) != archive.bytes: _wrong_length(path, archive, f'{int(length):,}')
     with open(path, 'ab' if begin else 'wb') as f:
         for chunk in chunks(r):
             if (begin := begin + len(chunk)) > archive.bytes: break
@@ -158,7 +158,7 @@ def manifest(mirror: str) -> dict:  # file → sha256, bytes, note
                 for chunk in chunks(r):
                     text += chunk
                     if len(text) > MANIFEST_MOST: raise CourseError(f"{where} is longer than any list of archives: check MIRROR.")
-                if len(text) < int(r.headers.get('Content-Length', 0)): raise Broken('the connection was cut')
+                if (n := r.headers.get('Content-Length', '')).isdecimal() and len(text) < int(n): raise Broken('the connection was cut')
             return text
         text = patiently(read, where)
     else:
@@ -169,7 +169,7 @@ def manifest(mirror: str) -> dict:  # file → sha256, bytes, note
         files = json.loads(text)
         for f in files.values():
             if not (re.fullmatch('[0-9a-f]{64}', f['sha256']) and type(f['bytes']) is int and f['bytes'] > 0 and isinstance(f.get('note', ''), str)): raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CourseError(f"{where} is not a list of archives: each file needs its sha256 (64 digits), its bytes and a note.") from None
     return files
 
@@ -196,10 +196,10 @@ def fetch(archive: Archive, folder: Path) -> Path:
     "The archive on this disk, its size and checksum verified. One that lies in a mirror's folder is used where it lies."
     if not is_address(archive.address):
         path = Path(archive.address)
-        try: found = path.stat().st_size
+        try: length, found = path.stat().st_size, checksum(path)
         except OSError as e: raise CourseError(f"{path} cannot be read ({e.strerror}), though the mirror's {MANIFEST} lists it.") from None
-        if found != archive.bytes: raise CourseError(f"{path} has {found:,} bytes, but the mirror's {MANIFEST} says {archive.bytes:,}: copy the mirror again.")
-        if checksum(path) != archive.sha256: raise CourseError(f"{path} has another checksum than the mirror's {MANIFEST} says: copy the mirror again.")
+        if length != archive.bytes: raise CourseError(f"{path} has {length:,} bytes, but the mirror's {MANIFEST} says {archive.bytes:,}: copy the mirror again.")
+        if found != archive.sha256: raise CourseError(f"{path} has another checksum than the mirror's {MANIFEST} says: copy the mirror again.")
         return path
     path = kept_path(archive, folder)
     begun = path.exists()

@@ -79,7 +79,8 @@ RPS = dict(train='rps', test='rps-test-set')
 
 def list_rps(src): return [(part, p.parent.name, p) for part, top in RPS.items() for p in pictures(src/top)]
 def pack_rps(rows, shrink):
-    return {f'{top}.zip': ((f'{top}/{c}/{p.name}', shrink(p)) for part, c, p in rows if part == own) for own, top in RPS.items()}
+    members = lambda of, top: ((f'{top}/{c}/{p.name}', shrink(p)) for part, c, p in rows if part == of)
+    return {f'{top}.zip': members(part, top) for part, top in RPS.items()}
 
 
 # ---- dog breeds ----
