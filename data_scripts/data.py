@@ -94,7 +94,9 @@ def arrange(src: Path, made: Path, s) -> dict:
         raise CourseError(f"The archives hold readable training pictures of {len(counts['train'])} of {len({r[1] for r in rows})} classes: they are not those of {s.title}.")
     aside = {f.relative_to(src).as_posix(): w for (_, _, f), w in zip(rows, why) if w}
     for f in aside: put(src/f, made/'.set_aside'/f)
-    for name, where in s.beside.items(): put(src/where, made/name)
+    for name, where in s.beside.items():
+        if not (src/where).is_dir(): raise CourseError(f"The archives are not laid out as {s.title} is: there is no {where}.")
+        put(src/where, made/name)
     return dict(pictures=len(good), counts={p: n for p, n in counts.items() if n}, set_aside=aside, beside=list(s.beside))
 
 

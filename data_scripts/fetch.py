@@ -13,6 +13,7 @@ from course_utils.config import CourseError
 STALL_S, SLOWEST = 30, 1000  # an attempt ends after so many seconds without a byte, or with fewer bytes a second than this
 TRIES, WAIT_S = 4, 1         # attempts in a row that bring nothing new; the first wait between them, then twice as long each time
 CHUNK = 1 << 18
+ALLOWED, SPARE = 10, 10_000_000  # an archive may unpack to so many times its size, and so many bytes more
 MANIFEST, MANIFEST_MOST = 'manifest.json', 1 << 20
 
 
@@ -68,8 +69,9 @@ def patiently(attempt, address, have=lambda: 0):
             if tries == TRIES:
                 kept = f', and what has come, {size(now)}, is kept for the next run' if now else ''
                 raise CourseError(f"{address} could not be fetched: {e}, {TRIES} times in a row{kept}; try again later, or name another MIRROR.") from None
-            tqdm.write(f'{e}: trying again in {WAIT_S * 2**tries:g} s.')
-        time.sleep(WAIT_S * 2**tries)
+            wait = WAIT_S * 2**max(tries - 1, 0)
+            tqdm.write(f'{e}: trying again in {wait:g} s.')
+        time.sleep(wait)
 
 
 @contextmanager
@@ -230,8 +232,8 @@ def refuse(name, why): raise CourseError(f"{name} was not unpacked: {why}.")
 
 def unpack(path: Path, folder: Path, name: str = ''):
     """Unpacks a zip or tar archive of plain files into `folder`. Raises `CourseError` for a name that leaves the folder, a link
-    or a device, and for more than ten times the archive's size, be it declared or real: pictures hardly compress."""
-    name, most, total = name or path.name, 10 * path.stat().st_size + 10_000_000, 0
+    or a device, and for far more than the archive's size, be it declared or real: pictures hardly compress."""
+    name, most, total = name or path.name, ALLOWED * path.stat().st_size + SPARE, 0
     damaged = zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, UnicodeError
     with tqdm(desc=f'unpacking {name}', unit='file', disable=None, leave=False) as bar:
         try:
@@ -261,7 +263,7 @@ def _tar(path, name, most):
     with open(path, 'rb') as f:
         plain = f.read(2) != b'\x1f\x8b'
         f.seek(0)
-        with tarfile.open(fileobj=Limited(f if plain else gzip.GzipFile(fileobj=f), most + (1 << 20), name), mode='r|') as t:
+        with tarfile.open(fileobj=Limited(f if plain else gzip.GzipFile(fileobj=f), most + 2 * tarfile.RECORDSIZE, name), mode='r|') as t:
             for m in t:
                 if m.isdir(): continue
                 if not m.isreg() or m.issparse(): refuse(name, f'{m.name!a} is a link or a device')
