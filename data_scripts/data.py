@@ -90,8 +90,8 @@ def arrange(src: Path, made: Path, s) -> dict:
         if c != Path(c).name or c.startswith('.'): raise CourseError(f"{c!a} is no name for a class folder: the archives are not those of {s.title}.")
         put(f, made/part/c/f.name)
         counts[part][c] = counts[part].get(c, 0) + 1
-    if len(counts['train']) < 2 or set().union(*counts.values()) - counts['train'].keys():
-        raise CourseError(f"The archives hold readable training pictures of {len(counts['train'])} of {len({r[1] for r in rows})} classes: they are not those of {s.title}.")
+    if len(counts['train']) < 2 or not counts['test'] or set().union(*counts.values()) != counts['train'].keys():
+        raise CourseError(f"The archives hold readable pictures of {len(counts['train'])} classes to train and of {len(counts['test'])} to test: they are not those of {s.title}.")
     aside = {f.relative_to(src).as_posix(): w for (_, _, f), w in zip(rows, why) if w}
     for f in aside: put(src/f, made/'.set_aside'/f)
     for name, where in s.beside.items():

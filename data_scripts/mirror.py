@@ -22,14 +22,15 @@ def number(text, what, least, most):
 
 
 def choose(rows: list, keep: int) -> list:
-    "At most `keep` pictures of each class, every part of the split in proportion."
+    "At most `keep` pictures of each class, every part of the split in proportion, and one at least."
     out = []
     for c in sorted({r[1] for r in rows}):
-        own = [r for r in rows if r[1] == c]
-        for part in PARTS:
-            of = [('train', c, f) for p, _, f in own if p == part]
-            n = min(len(of), max(1, round(keep * len(of) / len(own)))) if len(own) > keep else len(of)
-            out += [(part, c, f) for p, _, f in split(of, lambda total: dict(train=n, left=total - n)) if p == 'train']
+        parts = {p: own for p in PARTS if (own := [f for part, of, f in rows if (part, of) == (p, c)])}
+        total = sum(map(len, parts.values()))
+        n = {p: max(1, round(min(keep, total) * len(own) / total)) for p, own in parts.items()}
+        n['train'] += min(keep, total) - sum(n.values())  # what the rounding took or gave
+        for p, own in parts.items():
+            out += [(p, c, f) for part, _, f in split([('train', c, f) for f in own], lambda m: dict(train=n[p], left=m - n[p])) if part == 'train']
     return out
 
 

@@ -277,7 +277,7 @@ def test_a_later_run_goes_on(server, here):
 
 def test_always_cut_at_the_same_byte(server, here):
     server.script['rps.zip'] = [cut(1000)] * 20
-    fails(lambda: get(server), 'cut at 1,000 bytes', f'{fetch.TRIES} times in a row')
+    fails(lambda: get(server), 'was cut', '1,000 bytes', f'{fetch.TRIES} times in a row')
     nothing(here, kept=['rps.zip'])
     assert len(server.asked('rps.zip')) == fetch.TRIES + 1
 
@@ -307,7 +307,7 @@ def test_fine_in_the_end(server, here, steps):
 
 
 @pytest.mark.parametrize('step, part', [
-    (stall, 'nothing came for 0.4 s'), (trickle, 'only'), (says(500), '500'), (no_ranges_cut, 'was cut at'), (redirect('rps.zip'), 'without end')])
+    (stall, 'nothing came for 0.4 s'), (trickle, 'only'), (says(500), '500'), (no_ranges_cut, 'was cut'), (redirect('rps.zip'), 'without end')])
 def test_never_fine(server, here, step, part):
     server.script['rps.zip'] = [step] * 200
     start = time.monotonic()
@@ -323,8 +323,8 @@ def test_never_fine(server, here, step, part):
 def test_what_an_earlier_run_left_is_not_what_it_seemed(server, here):
     a = fetch.from_mirror(sources.SOURCES[RPS].archives, server.address)[0]
     left = fetch.kept_path(a, here/'.fetch'/RPS)
-    left.parent.mkdir(parents=True)
     for wrong in (b'x' * 1000, b'x' * a.bytes, b'x' * (a.bytes + 1)):
+        left.parent.mkdir(parents=True, exist_ok=True)
         left.write_bytes(wrong)
         get(server)
         whole(here)
@@ -350,7 +350,7 @@ def test_progress(server, here, monkeypatch):
     "A bar with speed and time left where somebody looks, and none in a log."
     class Terminal(io.StringIO):
         def isatty(self): return True
-    server.script['rps.zip'] = [lambda h, d: (h.head(200, len(d)), [(h.body(d[i::2] if 0 else d[i * len(d) // 4:(i + 1) * len(d) // 4]), time.sleep(.12)) for i in range(4)])]
+    server.script['rps.zip'] = [lambda h, d: (h.head(200, len(d)), [(h.body(d[i * len(d) // 4:(i + 1) * len(d) // 4]), time.sleep(.12)) for i in range(4)])]
     monkeypatch.setattr(sys, 'stderr', t := Terminal())
     get(server)
     assert re.search(r'rps\.zip: +\d+%.*\[\d\d:\d\d<\d\d:\d\d, +[\d.]+k?B/s\]', t.getvalue()), t.getvalue()
@@ -505,9 +505,9 @@ def test_full_disk(server, here, monkeypatch, nth):
     assert len(server.asked('rps.zip')) == before + (nth == 1), 'what was whole is not fetched again'
 
 
-@pytest.mark.parametrize('options, part', [('size=60k', 'of disk are needed'), ('ro', 'Read-only file system')])
+@pytest.mark.parametrize('options, part', [('size=40k', 'of disk are needed'), ('size=60k', 'No space left'), ('ro', 'Read-only file system')])
 def test_real_disks(tmp_path, here, options, part):
-    "A disk too small, and one that is read-only, of the kernel's making."
+    "A disk too small, one that fills up, and one that is read-only, of the kernel's making."
     m, disk = mirror_folder(tmp_path/'m', rps()), tmp_path/'disk'
     disk.mkdir()
     if subprocess.run(['unshare', '-rm', 'true'], capture_output=True).returncode: pytest.skip('Small disks need the right to use unshare -rm (Linux).')
@@ -567,7 +567,7 @@ BOMBS = {
     'tar by declared size': tarred({'x': bytes(3_000_000)}), 'tar by many': tarred({f'{i}': bytes(100_000) for i in range(20)}), 'tar by empty files': tarred({f'{i}': b'' for i in range(3000)}),
     'tar by real size': pax_bomb(3_000_000), 'tar by a size without bytes': gzip.compress(tarfile.TarInfo('x').tobuf()[:124] + b'77777777777\0' + bytes(900), mtime=0)}
 DAMAGED = {'zip cut': zipped({'a': b'x' * 500})[:-10], 'zip CRC': zipped({'a': b'x' * 500}).replace(b'x' * 500, b'x' * 499 + b'y'), 'tar cut': tarred({'a': b'x' * 5000}, gz=False)[:2000],
-           'gz cut': tarred({'a': random.Random(0).randbytes(5000)})[:-600], 'gz CRC': tarred({'a': b'x' * 5000})[:-8] + b'\0' * 8, 'text': b'hello', 'empty': b'',
+           'gz cut': tarred({'a': random.Random(0).randbytes(5000)})[:-600], 'text': b'hello', 'empty': b'',
            'file in a file': tarred({'a': b'x', 'a/b': b'x'})}
 
 
@@ -596,16 +596,16 @@ def test_damaged(tmp_path, name):
     (tmp_path/'archive').write_bytes(DAMAGED[name])
     def call():
         with fetch.disk(tmp_path): fetch.unpack(tmp_path/'archive', tmp_path/'x', 'the.zip')
-    if name == 'empty': return call() if not pytest.raises(CourseError, call) else None
     fails(call, 'in' if name == 'file in a file' else 'the.zip was not unpacked: it is damaged')
 
 
-@pytest.mark.parametrize('b', [SLIPS['zip up'], SLIPS['zip link'], SLIPS['tar link'], BOMBS['zip by declared size'], DAMAGED['zip CRC'], zipped({'a.txt': b'no pictures'}), tarred({'rps/x/a.png': picture(0)})],
-                         ids=['slip', 'link', 'tar link', 'bomb', 'damaged', 'another layout', 'one class'])
+@pytest.mark.parametrize('b', [SLIPS['zip up'], SLIPS['zip link'], SLIPS['tar link'], BOMBS['zip by declared size'], DAMAGED['zip CRC'], zipped({'a.txt': b'no pictures'}),
+                               zipped({'rps-test-set/lizard/a.png': picture(0, 'PNG')}), zipped({'rps-test-set/paper/a.png': b''})],
+                         ids=['slip', 'link', 'tar link', 'bomb', 'damaged', 'another layout', 'another class', 'none readable'])
 def test_nothing_half_made_is_left(tmp_path, here, monkeypatch, b):
     "With the mirror's own checksum, so that only the unpacking can notice."
     monkeypatch.setattr(fetch, 'SPARE', 500_000)
-    fails(lambda: data.make(RPS, mirror_folder(tmp_path/'m', rps() | {'rps-test-set.zip': b} if b is not tarred({'rps/x/a.png': picture(0)}) else {'rps.zip': b, 'rps-test-set.zip': b})))
+    fails(lambda: data.make(RPS, mirror_folder(tmp_path/'m', rps() | {'rps-test-set.zip': b})))
     nothing(here)
 
 
@@ -632,7 +632,7 @@ def test_every_name_stays_inside_or_is_refused(name):
 @pytest.mark.parametrize('name', sources.SOURCES)
 def test_each_data_set(tmp_path, here, name):
     about = data.make(name, mirror_folder(tmp_path/'m', TINY[name]()))
-    counts = {(p.parts[-3], p.parts[-2]): 0 for p in (here/name).glob('t*/*/*')} | Counter((p.parts[-3], p.parts[-2]) for p in (here/name).glob('*/*/*'))
+    counts = Counter((p.parts[-3], p.parts[-2]) for p in (here/name).glob('[!.]*/*/*'))
     assert counts == {(part, c): n for part, of in about['counts'].items() for c, n in of.items()}
     assert about == data.about(here/name) and about['subset'] and about['pictures'] == sum(counts.values())
     assert about['licence'] and re.fullmatch(r'\d{4}-\d\d-\d\d', about['date']) and about['page'].startswith('http')
@@ -645,17 +645,17 @@ def test_each_data_set(tmp_path, here, name):
 def test_unreadable_cats_and_dogs_are_set_aside(tmp_path, here, capsys):
     about = data.make('cats_dogs', mirror_folder(tmp_path/'m', cats_archive()))
     why = {Path(p).name: w for p, w in about['set_aside'].items()}
-    assert why.pop('4351.jpg').startswith('image file is truncated')
+    assert 'truncated' in why.pop('4351.jpg').lower()
     assert why == {'666.jpg': 'the file is empty', '11702.jpg': 'the file is empty', '10404.jpg': 'no JFIF header', '1308.jpg': 'no JFIF header'}
     assert {p.name for p in (here/'cats_dogs'/'.set_aside').rglob('*.jpg')} == {'666.jpg', '11702.jpg', '10404.jpg', '1308.jpg', '4351.jpg'}
-    left = {p.name for p in (here/'cats_dogs').glob('*/*/*')}
+    left = {p.name for p in (here/'cats_dogs').glob('[!.]*/*/*')}
     assert left == {f'{i}.jpg' for i in range(10)} and '5 files set aside as unreadable' in capsys.readouterr().out
 
 
 def test_every_kind_of_bad_picture(tmp_path):
     for kind, part in ((b'', 'empty'), (b'hello', 'not a picture'), (picture(0)[:300], 'truncated'), (picture(0, 'PNG')[:300], 'truncated')):
         (tmp_path/'x.jpg').write_bytes(kind)
-        assert part in data.unreadable(tmp_path/'x.jpg')
+        assert part in data.unreadable(tmp_path/'x.jpg').lower()
     for kind in ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP'):
         (tmp_path/'x.jpg').write_bytes(picture(0, kind))
         assert data.unreadable(tmp_path/'x.jpg') == '' and (kind == 'JPEG') == (data.unreadable(tmp_path/'x.jpg', jfif=True) == '')
@@ -707,7 +707,7 @@ def test_two_breeds_of_one_name_stay_two(tmp_path):
 def test_trimaps_lie_beside(tmp_path, here):
     data.make('pets', mirror_folder(tmp_path/'m', pets()))
     for p in (here/'pets').glob('t*/*/*.jpg'): assert (here/'pets'/'trimaps'/f'{p.stem}.png').exists()
-    assert set(Image.open(here/'pets'/'trimaps'/'Abyssinian_1.png').getdata()) <= {1, 2, 3}
+    assert set(np.asarray(Image.open(here/'pets'/'trimaps'/'Abyssinian_1.png')).flat) <= {1, 2, 3}
 
 
 def test_a_list_names_what_is_not_there(tmp_path, here):
@@ -763,7 +763,7 @@ def test_the_trap_can_spring(tmp_path):
     assert (tmp_path/'trap').exists()
 
 
-@pytest.mark.parametrize('name', ['../../out', '/out', '..', '.hidden', 'a/b', ''])
+@pytest.mark.parametrize('name', ['../../out', '/out', '..', '.hidden', 'a/b', '.'])
 def test_class_names_out_of_a_pickle(tmp_path, here, name):
     files = cifar('cifar10')
     meta = pickle.dumps({b'label_names': [name.encode(), b'b', b'c']}, 2)
@@ -796,7 +796,7 @@ def test_a_mirror_of_each(tmp_path, here, monkeypatch, name, capsys):
     assert sizes == ({(32, 32)} if 'cifar' in name else {(16, 16)})
     if name == 'pets':
         t = Image.open(tmp_path/'second'/'pets'/'trimaps'/f"{next((tmp_path/'second'/'pets').glob('train/*/*')).stem}.png")
-        assert t.size == (16, 16) and set(t.getdata()) <= {1, 2, 3}
+        assert t.size == (16, 16) and set(np.asarray(t).flat) <= {1, 2, 3}
 
 
 def test_a_mirror_holds_several(tmp_path, here):
@@ -815,8 +815,9 @@ def test_a_small_picture_stays_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize('args, part', [([], 'NAME= is missing'), (['dogs'], "no data set 'dogs'"), ([RPS], 'fetch it first'), ([RPS, '--keep', 'all'], 'KEEP=all'), ([RPS, '--keep', '0'], 'KEEP=0'),
-                                        ([RPS, '--size', '-3'], 'SIZE=-3'), ([RPS, '--mirror', 'http://x'], 'into a folder')])
-def test_a_mirror_that_cannot_be(args, part): fails(lambda: mirror.main([a if a != '-3' else '-3' for a in args] if '-3' not in args else [RPS, '--size=-3']), part)
+                                        ([RPS, '--size=-3'], 'SIZE=-3'), ([RPS, '--mirror', 'http://x'], 'into a folder')])
+def test_a_mirror_that_cannot_be(args, part):
+    fails(lambda: mirror.main(args), part)
 
 
 def test_a_mirror_on_a_full_disk(tmp_path, here, monkeypatch):
@@ -843,7 +844,7 @@ def test_make_hands_names_with_spaces_on():
 
 
 def test_nothing_is_contacted_at_import():
-    code = "import sys\ndef f(e, a):\n if e.startswith('socket.') and e != 'socket.__new__': raise SystemExit('contacted: ' + e)\nsys.addaudithook(f)\nimport data_scripts.data, data_scripts.mirror, data_scripts.sources, data_scripts.fetch"
+    code = "import sys\ndef f(e, a):\n if e.startswith(('socket.connect', 'socket.send', 'socket.get')): raise SystemExit('contacted: ' + e)\nsys.addaudithook(f)\nimport data_scripts.data, data_scripts.mirror, data_scripts.sources, data_scripts.fetch"
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True).stderr == ''
     probe = subprocess.run([sys.executable, '-c', code + '\nimport socket; socket.gethostbyname("localhost")'], cwd=ROOT, capture_output=True, text=True)
     assert 'contacted: socket.gethostbyname' in probe.stderr
