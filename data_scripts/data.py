@@ -1,7 +1,7 @@
 """Fetches one of the sources' data sets and makes class folders of it: `make data NAME=cats_dogs`."""
 import argparse, json, os, shutil, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def about(folder: Path) -> dict:
 
 def describe(d: dict) -> str:
     "One line: how many pictures, and whether that is all of them."
-    found = f"{d['pictures']:,} pictures" + (f", {len(d['set_aside']):,} files set aside as unreadable" if d['set_aside'] else '')
+    found = f"{d['pictures']:,} pictures" + (f", {len(d['set_aside']):,} files set aside" if d['set_aside'] else '')
     return f"subset, {found}" if d['subset'] else found
 
 
@@ -87,7 +87,7 @@ def arrange(src: Path, made: Path, s) -> dict:
     good = [r for r, w in zip(rows, why) if not w]
     counts = {p: {} for p in PARTS}
     for part, c, f in split(good, s.cut) if s.cut else good:
-        if c != Path(c).name or c.startswith('.'): raise CourseError(f"{c!a} is no name for a class folder: the archives are not those of {s.title}.")
+        if not c or c != Path(c).name or c.startswith('.') or not c.isprintable(): raise CourseError(f"{c!a} is no name for a class folder: the archives are not those of {s.title}.")
         put(f, made/part/c/f.name)
         counts[part][c] = counts[part].get(c, 0) + 1
     if len(counts['train']) < 2 or not counts['test'] or set().union(*counts.values()) != counts['train'].keys():
@@ -117,7 +117,7 @@ def scratch(work: Path):
     try: yield folders
     finally:
         clear()
-        if not any(work.iterdir()): work.rmdir()
+        with suppress(OSError): work.rmdir()  # where nothing was downloaded
 
 
 def there(target: Path, work: Path) -> dict:

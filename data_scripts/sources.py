@@ -37,7 +37,7 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def split(rows: list, cut, seed: int = 0) -> list:
-    "Cuts the training pictures into parts of the wanted sizes, each class in proportion: cat 1 to cat n, then dog 1 to dog m."
+    "Cuts the training pictures into parts of the wanted sizes, each class in proportion. The same names and seed give the same parts."
     train = [r for r in rows if r[0] == 'train']
     wanted, out, before = cut(len(train)), [r for r in rows if r[0] != 'train'], 0
     for c in sorted({r[1] for r in train}):

@@ -173,7 +173,7 @@ def other_bytes(h, d): serve(h, bytes(len(d)))
 def stall(h, d): h.head(200, len(d)); h.body(d[:100]); h.server.end.wait(20)
 def trickle(h, d):
     h.head(200, len(d))
-    for i in range(len(d)):
+    for i in range(60):
         h.body(d[i:i + 1])
         if h.server.end.wait(.05): return
 def slowly(h, d):
@@ -477,6 +477,19 @@ def test_two_at_once(server, here):
     whole(here)
 
 
+def test_another_run_has_just_ended(server, here, monkeypatch, capsys):
+    "Between the look and the lock."
+    get(server)
+    real, looks = data.there, iter([{}])
+    def there(*a):
+        for nothing_yet in looks: return nothing_yet
+        return real(*a)
+    monkeypatch.setattr(data, 'there', there)
+    asked = len(server.log)
+    assert get(server)['pictures'] == 18 and len(server.log) == asked and 'is there already' in capsys.readouterr().out
+    whole(here)
+
+
 @pytest.mark.parametrize('nth', [1, 2, 3, 8, 14, 20, 21])
 def test_full_disk(server, here, monkeypatch, nth):
     "The nth file that is opened for writing gets half of what is written: two archives, eighteen pictures, about.json."
@@ -492,15 +505,13 @@ def test_full_disk(server, here, monkeypatch, nth):
     def limited(path, mode='r', *a, **kw):
         f = real(path, mode, *a, **kw)
         return Full(f) if set(mode) & set('wa') and next(opened) == nth else f
-    monkeypatch.setattr(fetch, 'open', limited, raising=False)
-    monkeypatch.setattr(Path, 'write_text', lambda p, t, **kw: limited(p, 'w', **kw).write(t))
-    fails(lambda: get(server), 'No space left', 'COURSE_DATA_DIR')
+    with monkeypatch.context() as m:
+        m.setattr(fetch, 'open', limited, raising=False)
+        m.setattr(Path, 'write_text', lambda p, t, **kw: limited(p, 'w', **kw).write(t))
+        fails(lambda: get(server), 'No space left', 'COURSE_DATA_DIR')
     nothing(here, kept=['rps.zip'] if nth == 1 else ['rps-test-set.zip', 'rps.zip'])
-    monkeypatch.undo()
-    os.environ['COURSE_DATA_DIR'] = str(here)
     before = len(server.asked('rps.zip'))
-    try: data.make(RPS, server.address)
-    finally: del os.environ['COURSE_DATA_DIR']
+    get(server)
     whole(here)
     assert len(server.asked('rps.zip')) == before + (nth == 1), 'what was whole is not fetched again'
 
@@ -649,7 +660,7 @@ def test_unreadable_cats_and_dogs_are_set_aside(tmp_path, here, capsys):
     assert why == {'666.jpg': 'the file is empty', '11702.jpg': 'the file is empty', '10404.jpg': 'no JFIF header', '1308.jpg': 'no JFIF header'}
     assert {p.name for p in (here/'cats_dogs'/'.set_aside').rglob('*.jpg')} == {'666.jpg', '11702.jpg', '10404.jpg', '1308.jpg', '4351.jpg'}
     left = {p.name for p in (here/'cats_dogs').glob('[!.]*/*/*')}
-    assert left == {f'{i}.jpg' for i in range(10)} and '5 files set aside as unreadable' in capsys.readouterr().out
+    assert left == {f'{i}.jpg' for i in range(10)} and '5 files set aside' in capsys.readouterr().out
 
 
 def test_every_kind_of_bad_picture(tmp_path):
@@ -763,7 +774,7 @@ def test_the_trap_can_spring(tmp_path):
     assert (tmp_path/'trap').exists()
 
 
-@pytest.mark.parametrize('name', ['../../out', '/out', '..', '.hidden', 'a/b', '.'])
+@pytest.mark.parametrize('name', ['../../out', '/out', '..', '.hidden', 'a/b', '.', 'a\0b'])
 def test_class_names_out_of_a_pickle(tmp_path, here, name):
     files = cifar('cifar10')
     meta = pickle.dumps({b'label_names': [name.encode(), b'b', b'c']}, 2)
