@@ -38,16 +38,18 @@ def pictures(folder: Path) -> list[Path]:
 
 def split(rows: list, cut, seed: int = 0) -> list:
     "Cuts the training pictures into parts of the wanted sizes, each class in proportion. The same names and seed give the same parts."
-    train = [r for r in rows if r[0] == 'train']
-    wanted, out, before = cut(len(train)), [r for r in rows if r[0] != 'train'], 0
-    for c in sorted({r[1] for r in train}):
-        own = sorted((r for r in train if r[1] == c), key=lambda r: r[2].name)
+    train, out, before = {}, [], 0
+    for r in rows: (train.setdefault(r[1], []) if r[0] == 'train' else out).append(r)
+    n_train = sum(map(len, train.values()))
+    wanted = cut(n_train)
+    for c in sorted(train):
+        own = sorted(train[c], key=lambda r: r[2].name)
         random.Random(f'{seed} {c}').shuffle(own)
         after, done, share = before + len(own), 0, 0
         for part, n in wanted.items():
             # The parts' sizes up to this class less those before it: every class gets its share, and the sums are exact.
             share += n
-            end = round(after * share / len(train)) - round(before * share / len(train))
+            end = round(after * share / n_train) - round(before * share / n_train)
             out += [(part, c, f) for _, _, f in own[done:end]]
             done = end
         before = after
