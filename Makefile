@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test test-offline lessons ladder measure site serve readme tidy env clean
+.PHONY: help lab test test-offline lessons data mirror ladder measure site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -36,6 +36,12 @@ ladder: .venv/.ready-lab  ## measures what each technique adds, over five seeds;
 
 measure: .venv/.ready-lab  ## measures all that takes longer than a lesson (ONLY='schedules rates' DATA=folder)
 	@$(PY) data_scripts/measure.py $(ONLY) $(if $(DATA),--data "$(DATA)")
+
+data: .venv/.ready-lab  ## fetches a data set of the sources (NAME=cats_dogs MIRROR=folder-or-address)
+	@$(PY) data_scripts/data.py "$(NAME)" --mirror "$(MIRROR)"
+
+mirror: .venv/.ready-lab  ## writes a smaller version of a fetched data set for a classroom (NAME= KEEP=200 SIZE=224 MIRROR=folder)
+	@$(PY) data_scripts/mirror.py "$(NAME)" --keep "$(KEEP)" --size "$(SIZE)" --mirror "$(MIRROR)"
 
 site: .venv/.ready-test  ## builds the site into _docs/, with Quarto where it is installed
 	@$(PY) data_scripts/site.py build

@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
+from .data import how_many
 from .train import Run, device_name, versions
 
 # %% ../nbs/reference/report.ipynb #69bcc642
@@ -232,11 +233,13 @@ def at_a_glance(
     lesson: str,  # the notebook's name without ending, `00_overfitting`
     need: str,    # what the learner should know or have
     able: str,    # what the learner will be able to do
+    data: str | None = None,  # the data set, where the lesson chooses it; None reads `COURSE_DATA`
 ) -> Card:
     "The card at the top of a lesson. Minutes and the expected result are what `make lessons` measured last."
     times = read_results('lessons').get(lesson, {})
     minutes = '; '.join(f"{t['seconds'] / 60:.1f} at profile {p} ({t['device']})" for p, t in times.items() if p != 'smoke')
     rows = {'Minutes': (minutes or 'not measured yet') + f'. This kernel: profile {profile().name} on {device_name()}.',
             'You need': need, 'You will be able to': able}
+    if pictures := how_many(data): rows['Pictures'] = f'{pictures}.'
     if expected := read_results(f"lesson_{lesson.split('_')[0]}").get('headline'): rows['Expect'] = expected
     return Card(rows)

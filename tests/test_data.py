@@ -341,3 +341,51 @@ def test_workers_draw_differently(workers):
     same = pics.take(np.r_[np.repeat(pics.train[:1], 64), pics.valid])  # one picture 64 times: equal batches would mean equal draws
     xs = [x for x, _ in same.loaders(*STATS, bs=32, tfm=pipeline(.5), workers=workers).train]
     assert len(xs) == 2 and not torch.equal(xs[0].sum((1, 2, 3)).sort().values, xs[1].sum((1, 2, 3)).sort().values)
+
+
+# ---- what make data has fetched ----
+
+@pytest.fixture
+def fetched(tmp_path, monkeypatch):
+    "A data set as `make data` leaves it: parts, class folders, a folder of masks beside them, files set aside."
+    for part, n in (('train', 6), ('test', 3)):
+        for k, c in enumerate(('cat', 'dog')):
+            (tmp_path/'data'/'pets'/part/c).mkdir(parents=True)
+            for i in range(n): picture(10 * k + i).save(tmp_path/'data'/'pets'/part/c/f'{c}{i}.jpg')
+    for d in ('trimaps', '.set_aside/cat'):
+        (tmp_path/'data'/'pets'/d).mkdir(parents=True)
+        picture().save(tmp_path/'data'/'pets'/d/'x.png')
+    about = dict(title='Pets', pictures=18, subset=True, beside=['trimaps'])
+    (tmp_path/'data'/'pets'/'about.json').write_text(json.dumps(about))
+    monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'data'))
+    return tmp_path/'data'/'pets'
+
+
+def test_a_fetched_set_is_known_by_its_name(fetched, monkeypatch):
+    monkeypatch.setenv('COURSE_DATA', 'pets')
+    assert data.data_names() == ['solar', 'pets']
+    pics = load_pictures(size=32)
+    assert (len(pics.train), len(pics.valid), pics.classes) == (12, 6, ['cat', 'dog'])
+    assert 'Pets: subset, 18 pictures.' in pics.report() and data.how_many() == 'Pets: subset, 18 pictures' == data.how_many('pets')
+    assert 'Pets: subset, 18 pictures.' in load_pictures(str(fetched), size=32).report()
+
+
+def test_a_whole_set_says_so(fetched):
+    (fetched/'about.json').write_text(json.dumps(dict(title='Pets', pictures=7_349, subset=False, beside=['trimaps'])))
+    assert data.how_many(str(fetched)) == 'Pets: all of its 7,349 pictures'
+
+
+def test_the_card_says_how_many(fetched, monkeypatch):
+    from course_utils.report import at_a_glance
+    html = lambda **kw: at_a_glance('none', 'x', 'y', **kw)._repr_mimebundle_()['text/html']
+    assert 'subset' not in html() and 'Pets: subset, 18 pictures.' in html(data='pets')
+    monkeypatch.setenv('COURSE_DATA', 'pets')
+    assert 'Pets: subset, 18 pictures.' in html()
+
+
+@pytest.mark.parametrize('text', ['', '[]', '3', '{}', '{"title": "x"}', '\\xff'])
+def test_an_about_of_somebody_else_is_passed_by(fetched, text):
+    (fetched/'about.json').write_bytes(text.encode('latin1'))
+    assert data.about(str(fetched)) == {} and data.how_many(str(fetched)) == ''
+    shutil.rmtree(fetched/'trimaps')
+    assert len(load_pictures(str(fetched), size=32)) == 18
