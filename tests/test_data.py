@@ -341,3 +341,8 @@ def test_workers_draw_differently(workers):
     same = pics.take(np.r_[np.repeat(pics.train[:1], 64), pics.valid])  # one picture 64 times: equal batches would mean equal draws
     xs = [x for x, _ in same.loaders(*STATS, bs=32, tfm=pipeline(.5), workers=workers).train]
     assert len(xs) == 2 and not torch.equal(xs[0].sum((1, 2, 3)).sort().values, xs[1].sum((1, 2, 3)).sort().values)
+
+
+def test_heat_grows_lighter_and_takes_a_flat_map():
+    a = data.heat(np.array([[0., .5, 1.]]), 0, 1)
+    assert a[0, 0].sum() < a[0, 1].sum() < a[0, 2].sum() and data.heat(np.zeros((2, 2)), 0, 0).shape == (2, 2, 3)
