@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SPLITS', 'read_picture', 'to_rgb', 'solar_cells', 'about', 'how_many', 'class_folders', 'hidden', 'subfolders',
            'data_names', 'find_source', 'Found', 'decode', 'decode_cached', 'check_space', 'keep_pictures',
-           'stratified_split', 'PictureLoader', 'Pictures', 'load_pictures', 'photo', 'grid']
+           'stratified_split', 'PictureLoader', 'Pictures', 'load_pictures', 'photo', 'grid', 'heat']
 
 # %% ../nbs/reference/data.ipynb #018dd1c2
 from .config import CourseError, cache_dir, data_dir, whole_folder  # first: it quietens imports
@@ -336,3 +336,8 @@ def grid(
         out[y0:y0 + cell, x0:x0 + cell] = cv2.resize(np.ascontiguousarray(x), (cell, cell), interpolation=cv2.INTER_LANCZOS4 if cell > x.shape[0] else cv2.INTER_AREA)
         if len(titles) and titles[i]: cv2.putText(out, str(titles[i]), (x0 + 1, y0 + cell + 13), cv2.FONT_HERSHEY_SIMPLEX, .37, (40, 40, 40), 1, cv2.LINE_AA)
     return out
+
+def heat(a, low, high) -> np.ndarray:  # `(h, w, 3)` uint8
+    "A map of numbers as a picture, dark blue at `low`, yellow at `high` (cividis, which colour-blind readers can read)."
+    grey = (255 * (np.asarray(a) - low) / max(high - low, 1e-9)).clip(0, 255).astype(np.uint8)
+    return cv2.applyColorMap(grey, cv2.COLORMAP_CIVIDIS)[..., ::-1]

@@ -343,6 +343,11 @@ def test_workers_draw_differently(workers):
     assert len(xs) == 2 and not torch.equal(xs[0].sum((1, 2, 3)).sort().values, xs[1].sum((1, 2, 3)).sort().values)
 
 
+def test_heat_grows_lighter_and_takes_a_flat_map():
+    a = data.heat(np.array([[0., .5, 1.]]), 0, 1)
+    assert a[0, 0].sum() < a[0, 1].sum() < a[0, 2].sum() and data.heat(np.zeros((2, 2)), 0, 0).shape == (2, 2, 3)
+
+
 # ---- what make data has fetched ----
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from course_utils.data import load_pictures, photo
 from course_utils.models import create_model, norm_of
 from course_utils.train import make_learner, train
 from course_utils.transfer import (HEADS, FreezeBatchNorm, activation_grid, activations, article_head, fastai_head, fit_head, frozen_norms, frozen_features,
-                                   heat, map_explorer, map_sizes, map_words)
+                                   map_explorer, map_sizes, map_words)
 
 LITE = 'tf_efficientnet_lite0'
 
@@ -179,8 +179,6 @@ def test_one_scale_and_one_choice_of_channels_for_all_rows():
     picture, (low, high), channels = activation_grid([quiet, loud], k=4)
     assert picture.dtype == np.uint8 and len(channels) == 4
     assert high <= loud.max() and high > quiet.max(), 'the quiet row is not stretched'
-    a = heat(np.array([[0., 1.]]), 0, 1)
-    assert a[0, 0].sum() < a[0, 1].sum() and heat(np.zeros((2, 2)), 0, 0).shape == (2, 2, 3)
 
 
 # ---- sizes of feature maps ----
