@@ -126,7 +126,7 @@ def check_11_3(answer, rng):
     top, dip = rising[-1], [rising[0] - .1] * p
     says = lambda scores: bool(answer(scores, p))
     if says(rising): return f'{brief(rising[-3:])} at the end, patience {p}: the trial is still rising, and you give it up.'
-    if not says([rising[0], top, *rising[1:1 + p]]): return f'{brief([rising[0], top, *rising[1:3]])} …, patience {p}: none of the last {p} is above {top}, the best of those before, and you go on.'
+    if not says([top, rising[0], *rising[1:1 + p]]): return f'{brief([top, rising[0], *rising[1:3]])} …, patience {p}: none of the last {p} is above {top}, the best of those before, and you go on.'
     if not says([rising[0], top] + [top] * p): return f'{top} again and again, patience {p}: equal is nothing above the best, and you go on.'
     if says(dip[:p]): return f'{p} epochs, patience {p}: there is none before them to compare with, so that is too early.'
 
