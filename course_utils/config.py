@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PROFILES', 'CourseError', 'Profile', 'profile', 'default_profile', 'root', 'cache_dir', 'data_dir', 'results_dir',
-           'home_dir', 'whole_folder']
+           'home_dir', 'whole_folder', 'write_whole']
 
 # %% ../nbs/reference/config.ipynb #c8e6ba37
 import os, shutil, tempfile, warnings
@@ -93,3 +93,12 @@ def whole_folder(folder: Path, what: str):
             raise CourseError(f"{what} could not be kept in {folder.parent} ({e.strerror or e}): make room there or set COURSE_CACHE to another folder.") from None
     finally:
         if work: shutil.rmtree(work, ignore_errors=True)
+
+def write_whole(path: Path, text: str):
+    "Writes a file in one step: a reader sees the old one or the new one, never half of it."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        part.write_text(text, encoding='utf-8')
+        os.replace(part, path)
+    finally: part.unlink(missing_ok=True)

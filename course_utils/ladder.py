@@ -8,7 +8,7 @@ __all__ = ['LITE', 'LITE2', 'rungs', 'climbed', 'found_rate', 'climb', 'draw_run
 # %% ../nbs/09_ladder.ipynb #156d902e
 from .config import profile  # first: it quietens imports
 
-import json, time
+import time
 from dataclasses import replace
 
 import matplotlib.pyplot as plt, numpy as np
@@ -19,9 +19,9 @@ from .data import load_pictures
 from .explore import Explorer, Slider
 from .groups import three_groups
 from .lr import lr_find
-from .report import BLUE, ORANGE, as_picture, gains, interval, told
+from .report import BLUE, ORANGE, as_picture, gains, told
 from .schedules import SGDR
-from .train import Run, describe, make_learner, train
+from .train import Run, describe, fingerprint, make_learner, run_key, train
 from .transfer import FreezeBatchNorm
 from .tta import symmetric_views, tta
 
@@ -79,7 +79,7 @@ def climb(
 
 _last = {}  # the latest training: a rung that only adds views need not train again
 def _trained(pics, settings):
-    key = json.dumps(describe(settings), sort_keys=True), pics.size, len(pics), pics.name
+    key = run_key(describe(dict(settings, data=fingerprint(pics))))
     if key not in _last:
         _last.clear()
         _last[key] = train(pics, quiet=True, **settings)
@@ -91,7 +91,7 @@ def draw_rungs(
     upto: int,    # the last rung drawn, from 0
 ) -> np.ndarray:  # `(H, W, 3)` uint8
     "Accuracy of each rung with its interval; those above `upto` are left out."
-    levels = [(s.right.mean(), *interval(s.right)) for s in seeds.values()]
+    levels = [s.accuracy for s in seeds.values()]
     fig, ax = plt.subplots(figsize=(8, .8 + .36 * len(seeds)), dpi=96)
     for k, (mean, low, high) in enumerate(levels[:upto + 1]):
         ax.errorbar(mean, k, xerr=[[mean - low], [high - mean]], fmt='o', capsize=4, color=BLUE if k < upto else ORANGE)

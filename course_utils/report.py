@@ -8,10 +8,11 @@ __all__ = ['BLUE', 'ORANGE', 'GREEN', 'GREY', 'Figure', 'show', 'curves', 'curve
            'measured', 'measured_on', 'record', 'Card', 'at_a_glance']
 
 # %% ../nbs/reference/report.ipynb #545cd9d6
-from .config import CourseError, profile, results_dir  # first: it quietens imports
+from .config import CourseError, profile, results_dir, write_whole  # first: it quietens imports
 
 import base64, html, io, json, os, time
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -128,6 +129,11 @@ class Seeds:
     loss: np.ndarray   # `(seeds, pictures)`: cross-entropy
     seconds: float     # of one training, the median over the seeds
 
+    @cached_property
+    def accuracy(self) -> tuple[float, float, float]:
+        "The share named right, and its 95 % interval."
+        return float(self.right.mean()), *interval(self.right)
+
     @classmethod
     def of(cls, runs) -> 'Seeds':
         "Of `Run`s, one a seed."
@@ -215,11 +221,7 @@ def record(
     name, kept = f'lesson_{lesson}', read_results(f'lesson_{lesson}')
     kept.setdefault('runs', {})[f'{data} {profile().name}'] = dict(numbers, device=device_name(), versions=versions(), date=time.strftime('%Y-%m-%d'))
     if headline and data == 'solar' and profile().name == 'cpu': kept['headline'] = headline
-    path = results_dir()/f'{name}.json'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_suffix('.work')
-    work.write_text(json.dumps(kept, indent=1, sort_keys=True) + '\n')
-    os.replace(work, path)
+    write_whole(results_dir()/f'{name}.json', json.dumps(kept, indent=1, sort_keys=True) + '\n')
 
 class Card:
     "A few lines in a frame."

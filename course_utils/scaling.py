@@ -32,7 +32,6 @@ def small_resnet(
     return dict(arch='resnet18d', layers=tuple(max(1, b - a) for a, b in zip(upto, upto[1:])),
                 channels=tuple(even(c) for c in (16, 32, 64, 128)), stem_width=even(8))
 
-#| export
 def axes_of(
     size: int,  # side of the base's input, in pixels
 ) -> dict:      # name → settings for `train`, with the input's `size` and the `share` of the training pictures

@@ -11,7 +11,7 @@ from .config import CourseError  # first: it quietens imports
 
 from functools import lru_cache
 
-import cv2, matplotlib.pyplot as plt, numpy as np, pandas as pd, timm, torch
+import cv2, numpy as np, timm, torch
 from fastai.callback.core import Callback
 from fastai.torch_core import norm_types
 from fastai.vision.learner import create_head

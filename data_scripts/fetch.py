@@ -1,5 +1,5 @@
 """Fetches archives and unpacks them. Neither the network is trusted, nor what an archive says of itself."""
-import gzip, hashlib, json, os, re, shutil, stat, tarfile, time, zipfile, zlib
+import gzip, hashlib, json, re, shutil, stat, tarfile, time, zipfile, zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
-from course_utils.config import CourseError, cache_dir, data_dir, profile
+from course_utils.config import CourseError, cache_dir, data_dir, profile, write_whole
 
 BUDGET_S = {'smoke': 60, 'cpu': 360}  # a lesson's seconds on two cores; at gpu the lesson's own card states them
 WIDGET = 'application/vnd.jupyter.widget-view+json'
@@ -86,16 +86,7 @@ def write(
 ):
     "Writes the notebook as nbdev does, in one step: a reader sees the old file or the new one, never half of it."
     nb = nbformat.from_dict(nb)
-    write_text(nbformat.writes(nb) + '\n', path)
-
-
-def write_text(text, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        part.write_text(text, encoding='utf-8')
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    write_whole(path, nbformat.writes(nb) + '\n')
 
 
 class LessonFailed(Exception):
@@ -217,7 +208,7 @@ def save(path, nb, seconds, profile, scratch):
     table = results/'lessons.json'
     d = json.loads(table.read_text()) if table.exists() else {}
     d.setdefault(path.stem, {})[profile] = dict(seconds=round(seconds, 1), **machine(profile))
-    write_text(json.dumps(d, indent=1, sort_keys=True) + '\n', table)
+    write_whole(table, json.dumps(d, indent=1, sort_keys=True) + '\n')
 
 
 def tidy(folder=ROOT):

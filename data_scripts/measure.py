@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from course_utils.augment import pipeline
-from course_utils.config import CourseError, cache_dir, profile, results_dir
+from course_utils.config import CourseError, cache_dir, profile, results_dir, write_whole
 
 import torch
 
@@ -177,11 +177,8 @@ EXPERIMENTS = {  # name → (its runs, what measures one)
 
 def write(path: Path, kept: dict):
     "One line a run, in one step."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.part')
     lines = ',\n'.join(f' {json.dumps(name, ensure_ascii=False)}: {json.dumps(run, sort_keys=True, ensure_ascii=False)}' for name, run in kept.items())
-    part.write_text('{"runs": {\n' + lines + '\n}}\n')
-    os.replace(part, path)
+    write_whole(path, '{"runs": {\n' + lines + '\n}}\n')
 
 
 def measure(name: str, runs: dict, one, path: Path, say=print) -> int:  # how many were measured now

@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from course_utils.config import CourseError, data_dir
+from course_utils.config import CourseError, data_dir, write_whole
 from data_scripts.data import PARTS, about, alone, source
 from data_scripts.fetch import MANIFEST, checksum, disk, manifest, size
 from data_scripts.sources import pictures, split
@@ -80,9 +80,7 @@ def write(name: str, keep: int, side: int, to: Path) -> dict:  # file → sha256
                 new[file] = dict(sha256=checksum(part), bytes=part.stat().st_size, note=note)
                 os.replace(part, to/file)
             finally: part.unlink(missing_ok=True)
-        part = to/f'.{MANIFEST}.part'
-        part.write_text(json.dumps({**old, **new}, indent=1, sort_keys=True) + '\n')
-        os.replace(part, to/MANIFEST)
+        write_whole(to/MANIFEST, json.dumps({**old, **new}, indent=1, sort_keys=True) + '\n')
     print(f"{name}: {len(rows):,} of {d['pictures']:,} pictures, {size(sum(f['bytes'] for f in new.values()))}, in {to}; learners fetch them with make data NAME={name} MIRROR={to}.")
     return new
 

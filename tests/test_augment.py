@@ -1,6 +1,4 @@
 "Augmentation: the maths of p, the explorer's draws, and the trap in a seeded Compose."
-import random
-
 import albumentations as A, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import binom

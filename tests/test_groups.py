@@ -1,7 +1,7 @@
 "Groups: every parameter once, the rates the optimizer really holds, and how far weights move."
 import numpy as np, pytest, torch
 from fastai.optimizer import OptimWrapper
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import nn

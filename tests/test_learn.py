@@ -1,12 +1,12 @@
 """Checks never hang or raise, and no saved answer is lost."""
-import contextlib, json, os, random, signal, subprocess, sys, threading, time
+import json, os, random, signal, subprocess, sys, threading, time
 from pathlib import Path
 
 import numpy as np, pytest
 
 import course_utils.learn as L
 from course_utils.config import CourseError
-from course_utils.learn import Asked, Exercise, Verdict, Wrong, check, hint, judge, kept, number, numbers, progress, solution, time_limit, TimeUp
+from course_utils.learn import Exercise, Verdict, check, hint, judge, kept, numbers, progress, solution
 
 ROOT = Path(__file__).parent.parent
 

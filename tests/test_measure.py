@@ -80,7 +80,8 @@ M.measure('x', {{f'seed {{s}}': dict(size=32, limit=100, seed=s) for s in range(
     assert len(kept(tmp_path/'x.json')) == 6
 
 
-def test_the_command_says_what_there_is_and_what_it_did(tmp_path):
+def test_the_command_says_what_there_is_and_what_it_did(monkeypatch):
+    monkeypatch.setenv('COURSE_DATA', 'solar')  # `main` sets it for what it calls; here it must not outlive the test
     go = lambda *a: subprocess.run([sys.executable, ROOT/'data_scripts'/'measure.py', *a], capture_output=True, text=True)
     r = go('nothing')
     assert r.returncode and 'there are transfer' in r.stderr and len(r.stderr.strip().splitlines()) == 1

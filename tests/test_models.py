@@ -1,5 +1,5 @@
 "Models: weights that come with pip, normalisation as each model wants it, and a clear word for the rest."
-import shutil, time
+import time
 
 import numpy as np, pytest, timm, torch
 

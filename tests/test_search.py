@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 from course_utils import search as S
 from course_utils.config import CourseError
 from course_utils.data import load_pictures
-from course_utils.search import (AGAIN, BEAT, OF, SURPLUS, ByPlace, FileLock, Report, best_score, choosing, finished, give_back, hold_out, median_rule, one_trial, open_storage,
-                                 open_study, random_sampler, right_on, search, search_explorer, storage_address, tpe_sampler, trials_table)
+from course_utils.search import (AGAIN, OF, SURPLUS, FileLock, Report, best_score, choosing, finished, give_back, hold_out, median_rule, one_trial, open_storage,
+                                 open_study, random_sampler, right_on, search, search_explorer, storage_address, tpe_sampler)
 from course_utils.train import make_learner, train
 
 FORK = multiprocessing.get_context('fork') if hasattr(os, 'fork') else None

@@ -1,5 +1,5 @@
 "An epoch's pictures must come as fast as the model can train on them."
-import itertools, json, time
+import itertools, time
 from statistics import median
 
 import torch

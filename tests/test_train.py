@@ -1,15 +1,14 @@
 "Training: equal to a plain PyTorch loop, repeatable, kept whole or not at all."
-import json, os, signal, subprocess, sys, time
+import os, signal, subprocess, sys, time
 from functools import partial
 
 import numpy as np, pytest, torch
 
-from course_utils import config
 from course_utils.augment import pipeline
 from course_utils.config import CourseError
 from course_utils.data import load_pictures
 from course_utils.models import create_model
-from course_utils.train import (body_and_head, describe, fingerprint, fit, make_learner, predict, run_key, train)
+from course_utils.train import body_and_head, fingerprint, fit, make_learner, predict, train
 
 CPU = partial(train, arch='resnet10t', quiet=True, device='cpu')
 

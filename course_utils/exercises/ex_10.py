@@ -11,7 +11,7 @@ from ..cards import quantity
 
 import numpy as np
 
-from ..dataset_shift import adjust, rates, told_apart
+from ..dataset_shift import adjust, rates
 
 # %% ../../nbs/exercises/ex_10.ipynb #f2f4712b
 quantity('10', 'gain', 'balanced accuracy with weights, minus that without', widest=(-.3, .5), example=(.05, .2), shown='{:+.1%}',
@@ -87,12 +87,14 @@ def check_10_1(answer, rng):
 def check_10_2(answer, rng):
     n, rare = int(rng.integers(60, 200)), int(rng.integers(0, 3))
     chances = np.where(np.arange(3) == rare, .2, .4)
-    y = np.r_[[0, 1, 2] * 4, rng.choice(3, n, p=chances)]
-    said = np.where(rng.random(len(y)) < .6, y, rng.permutation(y)); said[:6] = [rare, (rare + 1) % 3] * 3
+    while True:  # until no two of recall, precision and accuracy are the same by chance
+        y = np.r_[[0, 1, 2] * 4, rng.choice(3, n, p=chances)]
+        said = np.where(rng.random(len(y)) < .6, y, rng.permutation(y)); said[:6] = [rare, (rare + 1) % 3] * 3
+        true = rates(said, y, rare)
+        if np.diff(np.sort([true['recall'], true['precision'], (said == y).mean()])).min() > .005: break
     recall, precision = numbers(answer(said, y, rare), 2, 'The pair of recall and precision')
-    true = rates(said, y, rare)
     there, called = (y == rare).sum(), (said == rare).sum()
-    if there != called and np.allclose([recall, precision], [true['precision'], true['recall']]): return f"{recall:.3f} is the precision and {precision:.3f} the recall: you give them the other way round."
+    if np.allclose([recall, precision], [true['precision'], true['recall']]): return f"{recall:.3f} is the precision and {precision:.3f} the recall: you give them the other way round."
     if not np.isclose(recall, true['recall']): return f"The recall you give is {recall:.3f}. There are {there} pictures of class {rare}, and {round(there * true['recall'])} of them are named so."
     if not np.isclose(precision, true['precision']): return f"The precision you give is {precision:.3f}. {called} pictures are named {rare}, and {round(called * true['precision'])} of them are."
     _, nothing = numbers(answer(np.full(len(y), (rare + 1) % 3), y, rare), 2, 'The pair of recall and precision')

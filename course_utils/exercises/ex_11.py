@@ -9,7 +9,7 @@ __all__ = ['check_11_1', 'check_11_2', 'check_11_3', 'check_11_4']
 from ..learn import Wrong, brief, exercise, number
 from ..cards import quantity
 
-import json, numpy as np, pandas as pd, tempfile
+import numpy as np, pandas as pd, tempfile
 from pathlib import Path
 
 # %% ../../nbs/exercises/ex_11.ipynb #a9c394f1
