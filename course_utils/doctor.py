@@ -191,7 +191,7 @@ def check_fonts(family=None):
     from matplotlib.figure import Figure
     family = family or rcParams['font.family']
     fix = f"`{sys.executable} -c 'import matplotlib; print(matplotlib.matplotlib_fname())'` names the file that sets font.family: take that line out, and run {install_again('matplotlib')} if it sets none."
-    try: name = font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family), fallback_to_default=False)).family_name
+    try: name = font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=family), fallback_to_default=False)).family_name
     except ValueError: return Finding('bad', f"no font of the family {', '.join([family] if isinstance(family, str) else family)}", fix)
     fig = Figure()
     FigureCanvasAgg(fig)
