@@ -274,7 +274,7 @@ def main(argv=None):
         # What was kept is about the lessons' own pictures, and of training everything anew.
         here = preflight(name) if path.parent == home(path) and not data else None
         parts = predicted(kept(path, name), here)
-        if here: print(f'{path.stem}: predicted, {in_minutes(parts)}.', flush=True)
+        if here: print(f'{path.stem}, predicted: {in_minutes(parts)}.', flush=True)
         nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem)
         total += seconds
         if here: rows.append((path.stem, sum(parts.values()) if parts else None, seconds))
@@ -283,6 +283,7 @@ def main(argv=None):
         print(f'{path.stem}: {seconds:.0f} s' + (f'; {over}.' if over else ''), flush=True)
         if a.save: save(path, nb, seconds, name, scratch/path.stem, here, sum(parts.values()) if parts else None)
     if rows: print('\n'.join(report(rows)))
+    if not a.save and any(p for _, p, _ in rows): print('Predicted is a first run: trainings that were kept before are found again, which is quicker (COURSE_FRESH=1 trains anew).')
     if a.save:
         from readme import update
         update()
