@@ -277,12 +277,12 @@ def test_report_of_predicted_and_obtained():
     assert lines[-1] == 'Predicted within 30 %: 1 of 2; off by at most 40%.' and len(L.report([('02_c', None, 50.)])) == 2
 
 
-def test_seconds_are_told_apart():
+def test_seconds_are_told_apart(tmp_path):
     "The main thread trains, looks and sleeps; the watch must see which is which."
     import torch
     from torch import nn
     def seconds(work):
-        w = Watch(None); w.start()
+        w = Watch(tmp_path/'spent.json'); w.start()
         end = time.monotonic() + .9
         while time.monotonic() < end: work()
         w.over.set(); w.join()
