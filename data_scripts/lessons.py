@@ -196,9 +196,10 @@ def machine(profile):
 
 
 def preflight(profile):
-    "This machine's speed now, measured in a process of its own; None where that fails."
+    "This machine's speed now, measured in a process of its own; None, and a line, where that fails."
     r = subprocess.run([sys.executable, str(ROOT/'data_scripts'/'doctor.py'), '--preflight', profile], capture_output=True, text=True)
-    return json.loads(r.stdout) if r.returncode == 0 else None
+    if r.returncode == 0: return json.loads(r.stdout)
+    print(f"No pre-flight, so nothing is predicted ({(r.stderr.strip().splitlines() or ['no reason given'])[-1]}).", flush=True)
 
 
 def kept(path, profile):

@@ -265,10 +265,14 @@ def test_preflight_says_each_lesson_at_each_profile(tmp_path, monkeypatch):
     def measure(name): timed.append(name); return machine(train=2)
     rows = D.preflight(measure=measure).rows
     assert timed == ['cpu', 'gpu'], 'a profile without figures is not timed'
-    assert rows['00_a'] == 'profile smoke: not known yet; profile cpu: 8.3 minutes (training 6.7, inference 1.0, the rest 0.7); profile gpu: not known yet.'
+    assert rows['00_a'] == 'profile cpu: 8.3 minutes (training 6.7, inference 1.0, the rest 0.7); profile gpu: not known yet.'
     assert 'profile cpu: not known yet; profile gpu: 8.3 minutes' in rows['01_b']
     assert list(D.preflight('01', measure).rows) == ['01_b']
     with pytest.raises(CourseError, match="no measured lesson '07': there are 00_a, 01_b"): D.preflight('07', measure)
+
+
+def test_a_preflight_that_fails_is_said(capsys):
+    assert L.preflight('no profile') is None and "No pre-flight, so nothing is predicted (course_utils.config.CourseError: COURSE_PROFILE is 'no profile'" in capsys.readouterr().out
 
 
 def test_report_of_predicted_and_obtained():
