@@ -50,7 +50,7 @@ def explained_in(lesson: str, *terms: Term):
 
 def plain(word: str) -> str:
     "Lower case, blanks for hyphens, no plural: how words are compared."
-    return re.sub(r'(?<![aeiousr])s$', '', re.sub(r'[-\s]+', ' ', word.strip().lower()))
+    return re.sub(r'(?<![siu])s$', '', re.sub(r'[-\s]+', ' ', word.strip().lower()))
 
 def names() -> dict:
     "Every name of every term, in its plain form → the term."
@@ -66,9 +66,13 @@ def term(
     raise CourseError(f"'{word}' is not in the glossary; the nearest words are {', '.join(list(near)[:3])}.")
 
 # %% ../nbs/reference/glossary.ipynb #3f478c5b
-def occurrences(t: Term, text: str) -> int:
-    "How often a text uses a term by one of its names, or as `said`. Capitals, hyphens and a plural's s do not matter."
-    words = '|'.join(re.sub(r'[-\s]', r'[-\\s]+', re.escape(w).replace(r'\ ', ' ').replace(r'\-', '-')) for w in (t.name, *t.also, *t.said))
+def occurrences(
+    t: Term,
+    text: str,
+    own: bool=True,  # the text is the lesson that explains the term, so `said` counts: elsewhere it may mean another thing
+) -> int:
+    "How often a text uses a term. Capitals, hyphens and a plural's s do not matter."
+    words = '|'.join(r'[-\s]+'.join(map(re.escape, re.split(r'[-\s]+', w))) for w in (t.name, *t.also, *(t.said if own else ())))
     return len(re.findall(rf"(?<![\w-])(?:{words})(?:e?s)?(?![\w-])", text, re.IGNORECASE))
 
 # %% ../nbs/reference/glossary.ipynb #fae01f5c
@@ -101,7 +105,6 @@ explained_in('00',
 explained_in('01',
     Term('augmentation', "Showing a picture a little changed each time, in a way that keeps its label. It makes the training task harder, so it closes the gap and asks for more epochs.",
          code=('course_utils.train.make_learner(tfm)', 'albumentations.Compose')),
-    Term('label', "The class that a picture is said to belong to. An augmentation is allowed if the label stays true."),
     Term('operation', "One kind of change, such as a flip or a blur. Each is switched on with a probability of its own.", code=('course_utils.augment.SEVEN',)),
     Term('pipeline', "Operations one after the other, a coin tossed for each.", code=('course_utils.augment.pipeline', 'albumentations.Compose')),
     Term('probability p', "How often an operation is switched on, from 0 to 1. With several operations even a small p changes most pictures.",
@@ -125,8 +128,8 @@ explained_in('02',
          code=('course_utils.transfer.map_sizes', 'course_utils.transfer.map_words'), said=('map of features',)),
     Term('features', "The numbers that a body makes of a picture. A frozen body makes the same ones every time, so they can be computed once.",
          code=('course_utils.transfer.frozen_features',)),
-    Term('fine-tuning', "Training all of a network that already knows other pictures, gently, on your own.", code=('fastai.learner.Learner.fine_tune', 'course_utils.train.train(pretrained)'),
-         also=('fine-tune', 'fine-tuned'), said=('unfreeze', 'set free')),
+    Term('fine-tuning', "Training all of a network that already knows other pictures, gently, on your own.", code=('fastai.learner.Learner.fine_tune', 'course_utils.train.make_learner(pretrained)'),
+         also=('fine-tune', 'fine-tuned'), said=('set free',)),
     Term('freeze', "To leave a part of the network out of training: no gradient, no step. BatchNorm's running means move all the same, unless they are frozen too.",
          code=('fastai.learner.Learner.freeze', 'fastai.learner.Learner.unfreeze', 'course_utils.train.train(freeze_epochs)'), also=('frozen', 'freezing')),
     Term('head', "The last part of a classifier, which turns features into classes. A body that comes from elsewhere gets a new one.",
@@ -134,11 +137,10 @@ explained_in('02',
     Term('ImageNet', "More than a million photographs in a thousand classes. Most published weights were trained on it."),
     Term('normalisation', "Scaling pictures to the mean and spread that a body was trained with. With the wrong numbers it sees other pictures than it knows.",
          code=('course_utils.models.norm_of',)),
-    Term('parameters', "The numbers that training changes, also called weights.", code=('course_utils.models.count',), also=('weights',)),
-    Term('scratch', "From random weights, without anything learnt before.", code=('course_utils.train.train(pretrained)',), also=('from scratch',)),
+    Term('parameters', "The numbers that training changes, also called weights.", code=('course_utils.models.count',), said=('weights',)),
     Term('stage', "The layers of a body between two halvings of the picture.", code=('course_utils.transfer.map_sizes', 'course_utils.groups.per_stage')),
     Term('transfer learning', "Starting from a network that was trained on other pictures: keep its body, give it a new head, train. The fewer pictures you have, the more it brings.",
-         code=('course_utils.train.train(pretrained)', 'fastai.vision.learner.vision_learner')),
+         code=('course_utils.models.create_model(pretrained)', 'fastai.vision.learner.vision_learner')),
 )
 
 # %% ../nbs/reference/glossary.ipynb #e42c980b
@@ -147,7 +149,6 @@ explained_in('03',
          r'w \leftarrow w - \eta\,\nabla L', ('course_utils.train.train(lr_max)',), also=('rate',)),
     Term('LR finder', "One short training at a rising rate. The rate you want lies where the loss falls, and some curves have no answer.",
          code=('course_utils.lr.lr_find', 'fastai.learner.Learner.lr_find'), also=('learning rate finder', 'finder')),
-    Term('step', "One change of the weights, after one batch.", code=('torch.optim.Optimizer.step',)),
     Term('valley', "A rule that reads a rate off the finder's curve: a point inside the longest falling stretch, past its middle.", code=('course_utils.lr.valley', 'fastai.callback.schedule.valley')),
 )
 
@@ -159,7 +160,6 @@ explained_in('04',
     Term('cycle', "The stretch of a schedule from one peak to the next restart. Judge a network at a cycle's end, where the rate is low.", code=('course_utils.schedules.SGDR.cycles',)),
     Term('early stopping', "Ending a training when the validation loss has not fallen for some epochs, and putting the best weights back. "
          "A short patience takes any hump of the loss for the end.", code=('course_utils.schedules.EarlyStopping', 'fastai.callback.tracker.EarlyStoppingCallback')),
-    Term('ensemble', "Several networks whose answers are averaged.", code=('course_utils.schedules.ensemble_of',)),
     Term('one-cycle', "A schedule with a single climb to the highest rate and a long fall to nought.", code=('fastai.learner.Learner.fit_one_cycle', 'torch.optim.lr_scheduler.OneCycleLR', 'course_utils.train.train(schedule)')),
     Term('patience', "How many epochs in vain a rule waits before it stops a training or makes its rate smaller.", code=('course_utils.schedules.stops_after(patience)',)),
     Term('plateau', "A stretch of epochs in which the validation loss no longer falls. A plateau rule then makes the rate smaller. In fastai the factor is a divisor.",
@@ -168,9 +168,9 @@ explained_in('04',
     Term('SGDR', "Stochastic gradient descent with warm restarts: cosine annealing in cycles, each as long as the last or longer by a multiplier.",
          code=('course_utils.schedules.SGDR', 'fastai.learner.Learner.fit_sgdr', 'torch.optim.lr_scheduler.CosineAnnealingWarmRestarts')),
     Term('snapshot ensemble', "The network is kept at the end of each cycle, and the answers of all are averaged: several networks for the price of one training.",
-         code=('course_utils.schedules.Snapshots', 'course_utils.schedules.ensemble_of'), also=('snapshot',)),
+         code=('course_utils.schedules.Snapshots', 'course_utils.schedules.ensemble_of'), said=('snapshot',)),
     Term('warm restart', "The learning rate jumps back to its peak and falls again. The weights stay as they are: that is why it is called warm.",
-         code=('course_utils.schedules.SGDR', 'torch.optim.lr_scheduler.CosineAnnealingWarmRestarts'), also=('restart',)),
+         code=('course_utils.schedules.SGDR', 'torch.optim.lr_scheduler.CosineAnnealingWarmRestarts'), said=('restart',)),
 )
 
 # %% ../nbs/reference/glossary.ipynb #cc56211f
@@ -179,7 +179,7 @@ explained_in('05',
          "Weight decay is taken off the weights themselves, apart from the gradient.", code=('torch.optim.AdamW',)),
     Term('differential learning rates', "A rate of its own for each group of layers: small for the early ones, which know edges, large for the head, which knows nothing.",
          code=('course_utils.train.train(lr_max)', 'course_utils.groups.rates_of'), also=('differential rates', 'discriminative fine-tuning')),
-    Term('group', "A list of parameters with a rate of its own.", code=('torch.optim.Optimizer.param_groups', 'course_utils.groups.group_table'), also=('param group', 'parameter group')),
+    Term('group', "A list of parameters with a rate of its own.", code=('torch.optim.Optimizer.add_param_group', 'course_utils.groups.group_table'), also=('param group', 'parameter group')),
     Term('layer-wise decay', "Each group gets a fixed share of the rate of the group above it. Near the head little is taken off, far from it much.",
          r'\eta_g = \eta_{head}\, d^{\,G-1-g}', ('course_utils.groups.layer_decay_rates',)),
     Term('optimizer', "What turns gradients into steps, and holds the rates. It is the only place that tells which rate is really used.",
@@ -200,7 +200,7 @@ explained_in('06',
     Term("McNemar test", "Of the pictures that two networks judge differently, do about as many go one way as the other? The test says how likely so uneven a split is if nothing has changed.",
          r"p = P\left(|X - \tfrac n2| \ge |b - \tfrac n2|\right),\; X \sim \text{Binomial}(n, \tfrac12)", ('course_utils.tta.changes', 'scipy.stats.binomtest'), also=("McNemar's test", "McNemar's exact test")),
     Term('softmax', "Turns logits into probabilities: all above nought, one in sum.", r'p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}', ('torch.softmax',)),
-    Term('spread', "How far a picture's probability moves over its views. Where it is large, have a person look.", code=('course_utils.tta.spread',)),
+    Term('spread of views', "How far a picture's probability moves over its views. Where it is large, have a person look.", code=('course_utils.tta.spread',), said=('spread',)),
     Term('temperature scaling', "Dividing all logits by one number, fitted on held-out pictures, so that the network is as sure as it may be. No answer changes.",
          r'p = \text{softmax}(z / T)', ('course_utils.tta.temperature', 'course_utils.tta.temper'), also=('temperature',)),
     Term('TTA', "Test-time augmentation: ask the network about several views of the same picture and average its answers. It costs one forward pass a view and no training.",
@@ -220,7 +220,6 @@ explained_in('07',
     Term('Grad-CAM', "A map of where the evidence for a class lies: a layer's channels, each weighted by how much the class's logit rises with it, added up, and what speaks against the class dropped.",
          r'\text{ReLU}\Big(\sum_k \alpha_k A^k\Big),\quad \alpha_k = \frac{1}{hw}\sum_{i,j}\frac{\partial y}{\partial A^k_{ij}}', ('course_utils.gradcam.gradcam', 'course_utils.gradcam.maps_of')),
     Term('hook', "A function that PyTorch calls when a layer has run, with what went in and what came out.", code=('torch.nn.Module.register_forward_hook',)),
-    Term('mask', "For each pixel, whether it belongs to the thing. A map can be scored against it."),
     Term('pointing game', "A map wins if its highest place lies inside the mask.", code=('course_utils.gradcam.pointing',)),
     Term('receptive field', "The part of the picture that one place of a map can see. In the last layers of a deep network it is nearly the whole picture.", said=('each see nearly the whole picture',)),
     Term('shortcut', "Something easy that goes with a class in these pictures and not in the world: a stamp, a ruler, a background. Held-out pictures that share it cannot show it."),
@@ -232,11 +231,10 @@ explained_in('07',
 # %% ../nbs/reference/glossary.ipynb #437005d2
 explained_in('08',
     Term('compound scaling', "Making a network deeper, wider, and its pictures larger all at once, a little of each.", code=('course_utils.scaling.axes_of',)),
-    Term('depth', "How many layers follow one another. The work grows in proportion.", said=('deeper',)),
+    Term('depth and width', "Depth is how many layers follow one another: the work grows in proportion. Width is how many channels they have: the work grows with its square.", said=('deeper', 'wider')),
     Term('macs', "Multiply-adds: the work that a network does for one picture. They follow from the sizes of outputs and filters, and tell the time only roughly.",
          r'\text{size of the output} \times \text{size of a filter}', ('course_utils.scaling.macs',), also=('multiply-adds',)),
     Term('residual', "A block that adds to what passes by, instead of replacing it. So a network still works when some are left away."),
-    Term('width', "How many channels a layer has. The work grows with its square.", said=('wider',)),
 )
 
 # %% ../nbs/reference/glossary.ipynb #eac71dbb

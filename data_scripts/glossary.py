@@ -28,7 +28,7 @@ def title(nb) -> str: return nb.cells[0].source.splitlines()[0].removeprefix('# 
 def words(lesson, text) -> tuple[list, list]:
     "The terms that a lesson explains, and those of other lessons that it uses most, twice or more."
     here = [t for t in in_order() if t.lesson == lesson]
-    used = {t: n for t in in_order() if t.lesson != lesson and (n := occurrences(t, text)) > 1}
+    used = {t: n for t in in_order() if t.lesson != lesson and (n := occurrences(t, text, own=False)) > 1}
     return here, sorted(sorted(used, key=lambda t: -used[t])[:MOST], key=key)
 
 
