@@ -21,7 +21,7 @@ KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name'
 
 
 def lessons(
-    only: str = '',  # beginnings of names in nbs/, with commas between them: `00,03` or `reference/data`; empty means every lesson
+    only: str = '',  # beginnings of names in nbs/, with commas between them: `00,03`, `index` or `reference/data`; empty means every lesson
     folder: Path = ROOT,
 ) -> list[Path]:
     "The lessons' notebooks in order. Raises `CourseError` where a beginning fits none."
@@ -29,7 +29,7 @@ def lessons(
     name = lambda p: p.relative_to(nbs).with_suffix('').as_posix()
     every = sorted(nbs.glob('[0-9]*.ipynb'))
     wanted = [w.strip() for w in only.split(',') if w.strip()]
-    all_of_it = every + sorted(nbs.glob('*/[a-z0-9]*.ipynb'))
+    all_of_it = every + sorted(nbs.glob('[a-z]*.ipynb')) + sorted(nbs.glob('*/[a-z0-9]*.ipynb'))
     for w in wanted:
         if not any(name(p).startswith(w) for p in all_of_it):
             raise CourseError(f"ONLY={w} fits no lesson; there are {', '.join(map(name, all_of_it)) or 'none yet'}.")
@@ -197,7 +197,7 @@ def save(path, nb, seconds, profile, scratch):
     "Keeps a whole run: the outputs, the numbers the lesson measured, and its seconds."
     top = home(path).parent
     write(clean(nb, (scratch/'nbs', scratch, top)), path)
-    if path.parent != top/'nbs': return  # the reference teaches nothing that is timed
+    if path.parent != top/'nbs' or not path.stem[0].isdigit(): return  # pages and the reference teach nothing that is timed
     results = top/'results'
     for f in (scratch/'results').rglob('*'):
         kept = results/f.relative_to(scratch/'results')
