@@ -19,7 +19,7 @@ def build(quarto=None):
     # From an empty folder, so that a page taken out of the course is taken off the site.
     for d in (PROC, DOCS): shutil.rmtree(d, ignore_errors=True)
     # nbdev's warnings are about cells that mix imports and code: a matter of style, of no use here.
-    if subprocess.run([sys.executable, '-c', 'from nbdev.serve import proc_nbs; proc_nbs(force=True)'],
+    if subprocess.run([sys.executable, '-c', 'from nbdev.serve import proc_nbs; proc_nbs(force=True, n_workers=0)'],
                       cwd=ROOT, env=dict(os.environ, PYTHONWARNINGS='ignore')).returncode:
         sys.exit("nbdev could not process the notebooks: the lines above say why.")
     quarto = quarto or shutil.which('quarto')
