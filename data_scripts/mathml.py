@@ -30,8 +30,8 @@ class _TeX:
             if '∑' in base or '∏' in base: wide = True
             below = above = ''
             while self.peek() in ('_', '^'):
-                if self.take() == '_': below = self.one()
-                else: above = self.one()
+                if self.take() == '_': below = self.argument()
+                else: above = self.argument()
             kind = ('under' if below else '') + ('over' if above else '') if wide else ('sub' if below else '') + ('sup' if above else '')
             out.append(f'<m{kind}>{base}{below}{above}</m{kind}>' if kind else base)
         if end: self.take()
@@ -49,6 +49,11 @@ class _TeX:
         while (t := self.take()) != '}': out.append(t)
         return f'<mtext>{_text("".join(out))}</mtext>'
 
+    def argument(self):
+        "A group, or one sign: TeX reads `\\tfrac12` as a half."
+        if len(self.peek()) > 1 and self.peek()[0].isdigit(): self.tokens[:1] = self.peek()
+        return self.one()
+
     def one(self):
         t = self.take()
         if t == '{': return self.row('}')
@@ -60,9 +65,9 @@ class _TeX:
         name = t[1:]
         if name in ('frac', 'tfrac', 'dfrac'):
             style = {'tfrac': ' displaystyle="false"', 'dfrac': ' displaystyle="true"'}.get(name, '')
-            return f'<mstyle{style}><mfrac>{self.one()}{self.one()}</mfrac></mstyle>'
-        if name == 'sqrt': return f'<msqrt>{self.one()}</msqrt>'
-        if name in ('bar', 'hat'): return f'<mover accent="true">{self.one()}<mo>{dict(bar="‾", hat="^")[name]}</mo></mover>'
+            return f'<mstyle{style}><mfrac>{self.argument()}{self.argument()}</mfrac></mstyle>'
+        if name == 'sqrt': return f'<msqrt>{self.argument()}</msqrt>'
+        if name in ('bar', 'hat'): return f'<mover accent="true">{self.argument()}<mo>{dict(bar="‾", hat="^")[name]}</mo></mover>'
         if name in ('text', 'mathrm'): return self.words()
         if name == 'left': return '<mrow>' + self.fence('fence="true" stretchy="true"') + self.row('\\right') + self.fence('fence="true" stretchy="true"') + '</mrow>'
         if name in SIZES: return self.fence(f'fence="true" stretchy="true" minsize="{SIZES[name]}" maxsize="{SIZES[name]}"')
