@@ -16,10 +16,23 @@ REDIRECT = f'''<!DOCTYPE html>
 LOST = '''<!DOCTYPE html>
 <html lang="en-GB"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>Page not found – Better image classifiers</title>
-<style>body{{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.2rem}}</style></head>
+<style>body{{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.2rem;color:#222;background:#fff}}
+a{{color:#165ead}} @media (prefers-color-scheme:dark){{body{{color:#eee;background:#222}} a{{color:#7fc4f0}}}}</style></head>
 <body><main><h1>There is no page at this address</h1>
 <p>It may have moved. From here: <a href="{root}nbs/index.html">the course home</a>, which lists all lessons and has a search box, or
 <a href="{root}nbs/00_overfitting.html">the first lesson</a>.</p></main></body></html>
+'''
+# A box that scrolls sideways, such as a wide table on a telephone, can be reached with the keyboard; the others are no stop on the way.
+SCROLLS = '''<script>
+(() => {
+  const see = () => document.querySelectorAll('main .cell-output, main .cell-output-display, main .sd-table, main pre').forEach(box => {
+    if (box.scrollWidth > box.clientWidth + 1) { box.tabIndex = 0; box.setAttribute('role', 'group'); box.setAttribute('aria-label', 'Scrolls sideways'); }
+    else if (box.getAttribute('aria-label') === 'Scrolls sideways') ['tabindex', 'role', 'aria-label'].forEach(o => box.removeAttribute(o));
+  });
+  addEventListener('load', see);
+  addEventListener('resize', see);
+})();
+</script>
 '''
 
 
@@ -29,7 +42,8 @@ def site_root(root=ROOT):
 
 
 def finish(docs):
-    "What neither engine does: the first page, the page for unknown addresses, and themes that fetch nothing from elsewhere."
+    "What neither engine does: boxes that scroll, the first page, the page for unknown addresses, and themes that fetch nothing from elsewhere."
+    for page in docs.rglob('*.html'): page.write_text(page.read_text(encoding='utf-8').replace('</body>', SCROLLS + '</body>'), encoding='utf-8')
     (docs/'index.html').write_text(REDIRECT, encoding='utf-8')
     (docs/'404.html').write_text(LOST.format(root=site_root()), encoding='utf-8')
     for css in docs.rglob('*.css'):   # Bootswatch's themes would fetch a font from Google
@@ -38,7 +52,7 @@ def finish(docs):
         if ours != text: css.write_text(ours, encoding='utf-8')
 
 
-def build(quarto=None):
+def build(engine=None):
     "nbdev's processing, then Quarto where it is installed, else smalldocs. The committed outputs are the content: nothing is run."
     start = time.monotonic()
     # From an empty folder, so that a page taken out of the course is taken off the site.
@@ -47,9 +61,10 @@ def build(quarto=None):
     if subprocess.run([sys.executable, '-c', 'from nbdev.serve import proc_nbs; proc_nbs(force=True, n_workers=0)'],
                       cwd=ROOT, env=dict(os.environ, PYTHONWARNINGS='ignore')).returncode:
         sys.exit("nbdev could not process the notebooks: the lines above say why.")
-    quarto = quarto or shutil.which('quarto')
-    engine = [quarto, 'render', '--no-execute'] if quarto else [sys.executable, '-m', 'smalldocs.cli', 'render', '.']
-    r = subprocess.run(engine, cwd=PROC, stderr=subprocess.PIPE, text=True)
+    quarto = shutil.which('quarto') if engine != 'smalldocs' else None
+    if engine == 'quarto' and not quarto: sys.exit('Quarto is not installed: quarto.org has it, and make site works without, too.')
+    command = [quarto, 'render', '--no-execute'] if quarto else [sys.executable, '-m', 'smalldocs.cli', 'render', '.']
+    r = subprocess.run(command, cwd=PROC, stderr=subprocess.PIPE, text=True)
     print(r.stderr, file=sys.stderr, end='')
     if r.returncode or not (PROC/'_docs'/HOME).exists():
         sys.exit(f"{'Quarto' if quarto else 'smalldocs'} could not build the site: the lines above say why.")
@@ -85,5 +100,6 @@ if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('what', choices=['build', 'serve'])
     p.add_argument('--port', default='8888')
+    p.add_argument('--engine', choices=['quarto', 'smalldocs'], help='default: Quarto where it is installed')
     a = p.parse_args()
-    build() if a.what == 'build' else serve(a.port)
+    build(a.engine) if a.what == 'build' else serve(a.port)
