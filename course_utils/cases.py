@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'NotFetched', 'case_source', 'case_pictures', 'case_card', 'only_here', 'case_seeds', 'over_seeds',
-           'published', 'measured_row', 'case_table', 'record_case']
+           'published', 'measured_row', 'case_table', 'plain', 'record_case']
 
 # %% ../nbs/reference/cases.ipynb #30a9a96e
 from .config import CourseError, data_dir, profile, results_dir, write_whole  # first: it quietens imports
@@ -77,6 +77,8 @@ def over_seeds(
     return [replace(train(pics, arch, epochs, seed=s, **settings), learn=None) for s in range(n or case_seeds())]
 
 # %% ../nbs/reference/cases.ipynb #3fc9ba0f
+pd.set_option('display.max_colwidth', None)  # a table says in words what was trained, and pandas would cut them short
+
 COLUMNS = ['data', 'accuracy', 'low', 'high', 'device', 'minutes', 'seeds', 'what']
 
 def published(
@@ -114,6 +116,11 @@ def case_table(
     share, number = (lambda v: f'{v:.1%}'), (lambda v: f'{v:.2g}' if v < 10 else f'{v:.0f}')
     return t.assign(**{c: [('' if v is None or pd.isna(v) else f(v)) for v in t[c]] for c, f in dict(
         dict.fromkeys(COLUMNS, str), accuracy=share, low=share, high=share, minutes=number, seeds=lambda v: f'{v:.0f}').items()})
+
+def plain(table: pd.DataFrame) -> dict:  # row → column → number
+    "The numbers of a table, for JSON."
+    name = lambda k: ' against '.join(k) if isinstance(k, tuple) else str(k)
+    return {name(k): {c: float(v) for c, v in row.items() if not isinstance(v, str)} for k, row in zip(table.index, table.to_dict('records'))}
 
 def record_case(
     case: str, pics: Pictures,
