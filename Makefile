@@ -55,8 +55,8 @@ serve: .venv/.ready-test  ## shows the built site on 127.0.0.1 (PORT=8888)
 readme: .venv/.ready-lab  ## writes the README's table of lessons from results/
 	@$(PY) data_scripts/readme.py
 
-tidy: .venv/.ready-test  ## exports the modules, writes the exercises into the lessons, cleans the notebooks
-	@$(PY) -c 'from nbdev.doclinks import nbdev_export; nbdev_export()' && $(PY) data_scripts/exercises.py && $(PY) data_scripts/lessons.py --tidy \
+tidy: .venv/.ready-test  ## exports the modules, writes exercises and words into the lessons, cleans the notebooks
+	@$(PY) -c 'from nbdev.doclinks import nbdev_export; nbdev_export()' && $(PY) data_scripts/exercises.py && $(PY) data_scripts/glossary.py && $(PY) data_scripts/lessons.py --tidy \
 	  || { echo "Nothing was tidied: the lines above say which notebook is not whole." >&2; exit 1; }
 
 env: .venv/.ready-test  ## installs everything, the tests' packages too
