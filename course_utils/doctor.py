@@ -70,8 +70,10 @@ def check_python(version=None, prefix=None):
     wanted = tuple(map(int, re.search(r'min_python\s*=\s*(\d+)\.(\d+)', (root()/'settings.ini').read_text()).groups()))
     said = '.'.join(map(str, version))
     if tuple(version[:2]) < wanted:
-        return Finding('bad', f"{said}, and the course needs {'.'.join(map(str, wanted))} or newer", '`make clean; make lab PYTHON=/path/to/a/newer/python3`')
-    if prefix.resolve() != (root()/'.venv').resolve(): return Finding('look', f"{said}, but not that of the course's .venv: it is {prefix}", 'Start with `make lab`, which uses .venv.')
+        return Finding('bad', f"{said}, and the course needs {'.'.join(map(str, wanted))} or newer",
+                       '`make clean; make lab PYTHON=/path/to/a/newer/python3`')
+    if prefix.resolve() != (root()/'.venv').resolve():
+        return Finding('look', f"{said}, but not that of the course's .venv: it is {prefix}", 'Start with `make lab`, which uses .venv.')
     return Finding('good', f'{said}, in .venv')
 
 def locked(text: str) -> dict:  # name → version
@@ -99,7 +101,8 @@ def drawn_in(asked, requires=None) -> set:  # names
 def check_packages(constraints=None, installed=None, needed=None):
     "Is every package there, at the version that the course was tested with? Those that only the tests need may be missing."
     want = locked((root()/'constraints.txt').read_text() if constraints is None else constraints)
-    have = {_plain(d.metadata['Name']): d.version for d in importlib.metadata.distributions() if d.metadata['Name']} if installed is None else installed
+    there = ((d.metadata['Name'], d.version) for d in importlib.metadata.distributions())
+    have = {_plain(name): version for name, version in there if name} if installed is None else installed
     if needed is None: needed = drawn_in(tomllib.loads((root()/'pyproject.toml').read_text())['project']['dependencies'])
     # 2.15.0+cpu is 2.15.0, built for a machine without a GPU
     wrong = [f'{n} is {have[n]}, not {v}' for n, v in want.items() if n in have and have[n].split('+')[0] != v.split('+')[0]]
@@ -120,11 +123,15 @@ def check_gpu(cuda=None, driver=None):
             warnings.simplefilter('ignore')
             there = cuda.is_available()
         if not there and not driver: return Finding('good', 'none: profile cpu is used')
-        if not there: return Finding('look', "none that torch can use, though NVIDIA's driver is here: profile cpu is used", "`nvidia-smi` says whether the driver works; torch's own words are in `.venv/bin/python -c 'import torch; torch.cuda.init()'`.")
+        if not there:
+            return Finding('look', "none that torch can use, though NVIDIA's driver is here: profile cpu is used",
+                           "`nvidia-smi` says whether the driver works; torch's own words are in `.venv/bin/python -c 'import torch; torch.cuda.init()'`.")
         name, (free, total) = cuda.get_device_name(), cuda.mem_get_info()
     except Exception as e: return Finding('look', f'one that does not answer ({_in_a_line(e)})', '`CUDA_VISIBLE_DEVICES= make lab` does without it.')
     said = f'{name}, {_gb(total)}, of which {_gb(free)} are free'
-    if free < NEEDS['gpu']: return Finding('look', f"{said}: lessons may need {_gb(NEEDS['gpu'])}", '`nvidia-smi` lists the programs that use it: stop those, or do without it by `CUDA_VISIBLE_DEVICES= make lab`.')
+    if free < NEEDS['gpu']:
+        return Finding('look', f"{said}: lessons may need {_gb(NEEDS['gpu'])}",
+                       '`nvidia-smi` lists the programs that use it: stop those, or do without it by `CUDA_VISIBLE_DEVICES= make lab`.')
     return Finding('good', said)
 
 @checks('Memory and cores')
@@ -138,7 +145,9 @@ def check_memory(total=None, free=None, cores=None):
     cores = cores or (len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())
     said = f"{_gb(total)}, of which {_gb(free)} are free; {cores} core{'s' * (cores > 1)}"
     if total < NEEDS['memory']: return Finding('bad', f"{said}: a lesson needs {_gb(NEEDS['memory'])}", 'Give this machine or container more memory.')
-    if free < NEEDS['memory']: return Finding('look', f"{said}: a lesson needs {_gb(NEEDS['memory'])}", 'Shut down other kernels (in JupyterLab: Kernel, Shut Down All Kernels) and close other programs.')
+    if free < NEEDS['memory']:
+        return Finding('look', f"{said}: a lesson needs {_gb(NEEDS['memory'])}",
+                       'Shut down other kernels (in JupyterLab: Kernel, Shut Down All Kernels) and close other programs.')
     return Finding('good', said)
 
 def places() -> dict:  # what → (folder, the variable that moves it)
@@ -158,7 +167,9 @@ def check_disk(usage=shutil.disk_usage, where=None):
         free, need, names = usage(_there(those[0][2])).free, sum(t[0] for t in those), ', '.join(_short(t[2]) for t in those)
         said.append(f'{_gb(free)} free for {names}, where up to {_gb(need)} more will lie')
         if free < need: full += [variable for _, _, _, variable in those]
-    if full: return Finding('bad', '; '.join(said), f"Make room on that disk, or choose a folder on another one: `{full[0]}=/other/disk/course make lab`" + (f", and so {' and '.join(full[1:])}." if full[1:] else ''))
+    if full:
+        others = f", and so {' and '.join(full[1:])}." if full[1:] else ''
+        return Finding('bad', '; '.join(said), f'Make room on that disk, or choose a folder on another one: `{full[0]}=/other/disk/course make lab`{others}')
     return Finding('good', '; '.join(said))
 
 @checks('Writing')
@@ -177,7 +188,8 @@ def check_writing(where=None):
         except OSError as e: refused.append((f'{_short(folder)} ({e.strerror or e})', folder, variable))
     if refused:
         _, folder, variable = refused[0]
-        return Finding('bad', f"refused in {_some([r[0] for r in refused])}", f'`chmod -R u+rwX "{folder}"` if the folder is yours, else choose another: `{variable}=/another/folder make lab`')
+        return Finding('bad', f"refused in {_some([r[0] for r in refused])}",
+                       f'`chmod -R u+rwX "{folder}"` if the folder is yours, else choose another: `{variable}=/another/folder make lab`')
     return Finding('good', f"works in {', '.join(_short(f) for f, _ in (where or places()).values() if f.exists())}")
 
 # %% ../nbs/reference/doctor.ipynb #a2d2c81a
@@ -190,7 +202,8 @@ def check_fonts(family=None):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     family = family or rcParams['font.family']
-    fix = f"`{sys.executable} -c 'import matplotlib; print(matplotlib.matplotlib_fname())'` names the file that sets font.family: take that line out, and run {install_again('matplotlib')} if it sets none."
+    fix = (f"`{sys.executable} -c 'import matplotlib; print(matplotlib.matplotlib_fname())'` names the file that sets font.family: "
+           f"take that line out, and run {install_again('matplotlib')} if it sets none.")
     try: name = font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=family), fallback_to_default=False)).family_name
     except ValueError: return Finding('bad', f"no font of the family {', '.join([family] if isinstance(family, str) else family)}", fix)
     fig = Figure()
@@ -254,7 +267,8 @@ def check_offline(start=_start):
     try:
         with alone(): start()
     except Exception as e: return Finding('bad', f'a lesson could not begin without one ({_in_a_line(e)})', reinstall())
-    return Finding('good', 'with every connection of this process refused, photographs were read and a network was built with its ImageNet weights. Only that was tried here; `make test-offline` runs every lesson so')
+    return Finding('good', 'with every connection of this process refused, photographs were read and a network was built with its '
+                   'ImageNet weights. Only that was tried here; `make test-offline` runs every lesson so')
 
 @checks('Browser for the tests')
 def check_browser(tests=None, found=None):
@@ -277,8 +291,9 @@ class Findings(list):
     def sentence(self) -> str:
         of = lambda state: [f.name for f in self if f.state == state]
         n, bad, look = len(self), of('bad'), of('look')
-        if bad: return f"{len(bad)} of {n} checks {'is' if len(bad) == 1 else 'are'} bad ({', '.join(bad)}): do what stands there, then ask the doctor again."
-        if look: return f"{n - len(look)} of {n} checks are good, and {len(look)} {'is' if len(look) == 1 else 'are'} worth a look ({', '.join(look)}): the course runs here."
+        are = lambda names, what: f"{'is' if len(names) == 1 else 'are'} {what} ({', '.join(names)})"
+        if bad: return f"{len(bad)} of {n} checks {are(bad, 'bad')}: do what stands there, then ask the doctor again."
+        if look: return f"{n - len(look)} of {n} checks are good, and {len(look)} {are(look, 'worth a look')}: the course runs here."
         return f'All {n} checks are good: the course runs here.'
 
     def __repr__(self):
@@ -289,9 +304,11 @@ class Findings(list):
         code = lambda text: re.sub('`([^`]+)`', r'<code>\1</code>', html.escape(text))
         def row(f):
             sign, colour = STATES[f.state]
-            return (f'<tr><td style="white-space:nowrap;text-align:left"><b style="color:{colour}">{sign}</b> {f.state}</td><th scope="row" style="text-align:left">{html.escape(f.name)}</th>'
+            return (f'<tr><td style="white-space:nowrap;text-align:left"><b style="color:{colour}">{sign}</b> {f.state}</td>'
+                    f'<th scope="row" style="text-align:left">{html.escape(f.name)}</th>'
                     f'<td style="text-align:left">{code(f.found)}{f"<br>Fix: {code(f.fix)}" if f.fix else ""}</td></tr>')
-        return (f'<div class="course-doctor"><table><caption style="text-align:left">What the doctor found</caption><tbody>{"".join(map(row, self))}</tbody></table>'
+        return (f'<div class="course-doctor"><table><caption style="text-align:left">What the doctor found</caption>'
+                f'<tbody>{"".join(map(row, self))}</tbody></table>'
                 f'<p role="status"><b>{html.escape(self.sentence)}</b></p></div>')
 
 # %% ../nbs/reference/doctor.ipynb #35680888
@@ -322,7 +339,8 @@ class RoundTrip:
             await asyncio.sleep(self.every_s)
         if not self.back:
             self.say('bad', f'dead: in {self.tries * self.every_s:.0f} s this page sent nothing back (or no page shows this notebook)',
-                     "Save, stop JupyterLab with Ctrl-C, start it by `make lab` and reload the page. It must be the JupyterLab of the course's .venv: `.venv/bin/jupyter labextension list` has to show @jupyter-widgets/jupyterlab-manager, enabled.")
+                     "Save, stop JupyterLab with Ctrl-C, start it by `make lab` and reload the page. It must be the JupyterLab "
+                     "of the course's .venv: `.venv/bin/jupyter labextension list` has to show @jupyter-widgets/jupyterlab-manager, enabled.")
 
 def doctor():
     "Checks this machine. In a notebook, the line on sliders turns green when the page has answered."
@@ -349,7 +367,7 @@ def figures(
     name: str | None=None,  # a profile; None: the one in force
     rounds: int=5,
 ) -> dict:  # seconds of a training step, of a validation step and of the rest; what was timed
-    "Times two training batches and a validation step, `rounds` times after a warm-up, with the course's network and picture size, on the solar cells."
+    "Times two training batches and a validation step, `rounds` times after a warm-up: the course's network and picture size, the solar cells."
     p = profile(name)
     import numpy as np, torch
     from fastai.callback.core import Callback
@@ -400,7 +418,8 @@ def predicted(
 def in_minutes(parts: dict | None) -> str:
     "A prediction in words."
     if parts is None: return 'not known yet'
-    return f"{sum(parts.values()) / 60:.1f} minutes (training {parts['train'] / 60:.1f}, inference {parts['valid'] / 60:.1f}, the rest {parts['rest'] / 60:.1f})"
+    train, valid, rest = (parts[part] / 60 for part in PARTS)
+    return f'{train + valid + rest:.1f} minutes (training {train:.1f}, inference {valid:.1f}, the rest {rest:.1f})'
 
 def preflight(
     lesson: str='',   # its number, `04`; empty: every lesson, at every profile whose seconds are kept

@@ -40,7 +40,6 @@ def lessons(
 
 
 def is_case(path): return path.parent.name == 'cases'
-def is_timed(path): return path.parent.name == 'nbs' and path.stem[0].isdigit() or is_case(path)
 
 
 def home(path):
@@ -244,7 +243,7 @@ def save(path, nb, seconds, profile, scratch, here=None, predicted_s=None):
     "Keeps a whole run: the outputs, the numbers the lesson measured, its seconds and what was predicted, and the machine's pre-flight."
     top = home(path).parent
     write(clean(nb, (scratch/'nbs', scratch, top)), path)
-    if not is_timed(path): return  # pages and the reference teach nothing that is timed
+    if not (path.parent == top/'nbs' and path.stem[0].isdigit() or is_case(path)): return  # pages and the reference teach nothing that is timed
     results = top/'results'
     for f in (scratch/'results').rglob('*'):
         kept = results/f.relative_to(scratch/'results')
@@ -288,7 +287,7 @@ def main(argv=None):
     if not wanted: raise CourseError('There are no lessons in nbs/ yet.')
     for path in wanted:
         # What was kept is about the lessons' own pictures, and of training everything anew.
-        here = preflight(name) if is_timed(path) and not data else None
+        here = preflight(name) if path.parent == home(path) and path.stem[0].isdigit() and not data else None
         parts = predicted(kept(path, name), here)
         if here: print(f'{path.stem}, predicted: {in_minutes(parts)}.', flush=True)
         try: nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem)
