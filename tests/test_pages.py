@@ -87,7 +87,7 @@ def test_the_calls_are_as_the_modules_have_them(sheet):
     fresh = run_cells([cell.source], dict(sheet))[0].data
     assert ''.join(cell.outputs[0].data['text/markdown']) == fresh, 'the table of calls is out of date: make lessons ONLY=cheat_sheet PROFILE=cpu SAVE=1'
     for name in ('train', 'lr_find', 'tta'):
-        row = re.search(rf'`{name}\((.*?)\)` \|', fresh)[1]
+        row = re.search(rf'`{name}\((.*?)\)`:', fresh)[1]
         assert all(p in row for p in inspect.signature(sheet[name]).parameters if p != 'kwargs')
 
 
