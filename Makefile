@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test test-offline lessons data mirror ladder measure site serve readme tidy env clean
+.PHONY: help lab doctor test test-offline lessons data mirror ladder measure site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -17,6 +17,9 @@ help:  ## prints this list
 
 lab: .venv/.ready-lab  ## opens JupyterLab at the course home (PORT=8888)
 	@$(PY) data_scripts/lab.py --port "$(PORT)"
+
+doctor: .venv/.ready-lab  ## checks this machine, and says how to put right what is wrong
+	@$(PY) data_scripts/doctor.py
 
 test: .venv/.ready-test  ## runs everything CI runs (ARGS= goes to pytest)
 	@$(PY) -m pytest $(ARGS) && echo "Tested: everything passes." \

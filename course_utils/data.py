@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['SPLITS', 'read_picture', 'to_rgb', 'solar_cells', 'about', 'how_many', 'class_folders', 'hidden', 'subfolders',
            'data_names', 'find_source', 'Found', 'decode', 'decode_cached', 'check_space', 'keep_pictures',
-           'stratified_split', 'PictureLoader', 'Pictures', 'load_pictures', 'photo', 'grid', 'heat']
+           'stratified_split', 'PictureLoader', 'Pictures', 'load_pictures', 'check_classes', 'with_split', 'photo',
+           'grid', 'heat']
 
 # %% ../nbs/reference/data.ipynb #018dd1c2
 from .config import CourseError, cache_dir, data_dir, whole_folder  # first: it quietens imports
@@ -297,22 +298,30 @@ def load_pictures(
     if not 32 <= size <= 1024: raise CourseError(f"size is {size}, but it can only be between 32 and 1024 pixels: below, five halvings leave nothing to look at.")
     if not 0 < valid_share < 1: raise CourseError(f"valid_share is {valid_share}, but it can only be between 0 and 1.")
     name, t, classes = find_source(source)
+    check_classes(name, t, classes)
+    few = limit and limit < len(t)
+    if few:  # chosen before anything is decoded: most of a large set is never opened
+        every = t = with_split(t, classes, valid_share, seed)
+        t = t[stratified_split(t.stratum + t.split, limit / len(t), seed)]
     x, ok, found = decode_cached(list(t.path), size, cache)
     t = t.iloc[ok].reset_index(drop=True)
+    check_classes(name, every[~every.path.isin(found.unreadable)] if few else t, classes, len(found.unreadable))
+    return Pictures(name, x, classes, with_split(t, classes, valid_share, seed), found)
+
+def check_classes(name, t, classes, aside=0):
     n = t.label.value_counts().reindex(range(len(classes)), fill_value=0)
     if (n > 0).sum() < 2:
-        raise CourseError(f"{name} has readable pictures of {(n > 0).sum()} class ({len(found.unreadable)} files set aside): a classifier needs at least two classes, a folder each.")
+        raise CourseError(f"{name} has readable pictures of {(n > 0).sum()} class ({aside} files set aside): a classifier needs at least two classes, a folder each.")
     if (n < 2).any():
         raise CourseError(f"Class '{classes[n.idxmin()]}' of {name} has {n.min()} readable picture{'' if n.min() == 1 else 's'}: it needs at least 2, one to train on and one held out.")
-    if (t.split == '').any():
-        lone = t.groupby('stratum').label.transform('size') < 2
-        t.loc[lone, 'stratum'] = t.label[lone].map(lambda i: classes[i])
-        t['split'] = np.where(stratified_split(t.stratum, valid_share, seed), 'valid', 'train')
-    pics = Pictures(name, x, classes, t, found)
-    if limit and limit < len(pics):
-        keep = stratified_split(t.stratum + t.split, limit / len(pics), seed)
-        pics = pics.take(np.flatnonzero(keep))
-    return pics
+
+def with_split(t, classes, valid_share, seed):
+    "The table with every picture in a part: the source's own where it brings one."
+    if (t.split != '').all(): return t
+    lone, t = t.groupby('stratum').label.transform('size') < 2, t.copy()
+    t.loc[lone, 'stratum'] = t.label[lone].map(lambda i: classes[i])
+    t['split'] = np.where(stratified_split(t.stratum, valid_share, seed), 'valid', 'train')
+    return t
 
 # %% ../nbs/reference/data.ipynb #013868aa
 def photo(name: str='chelsea', size: int=128) -> np.ndarray:  # `(size, size, 3)` uint8 RGB
