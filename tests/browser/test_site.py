@@ -59,7 +59,7 @@ def visit(browser, at):
 POSITIONS = """async fig => {
   const input = fig.querySelector('input'), img = fig.querySelector('img'), out = fig.querySelector('output'), window_ = fig.querySelector('.explorer-window');
   await img.decode();
-  const d = JSON.parse(fig.dataset.explorer), c = new OffscreenCanvas(d.w, d.h).getContext('2d', {willReadFrequently: true}), found = [];
+  const all = JSON.parse(fig.dataset.explorer), choose = fig.querySelector('select'), d = choose && choose.selectedIndex ? all.more[choose.selectedIndex - 1] : all, c = new OffscreenCanvas(d.w, d.h).getContext('2d', {willReadFrequently: true}), found = [];
   for (let i = 0; i < d.says.length; i++) {
     input.value = +input.min + i * input.step;
     input.dispatchEvent(new Event('input'));
@@ -118,22 +118,32 @@ def test_every_slider_at_every_position(visit):
     assert sliders >= 12
 
 
-def test_an_explorer_shows_what_draw_returns(browser, tmp_path):
-    "From `draw` to the page: every frame, through WebP, is the picture of its position and of no other."
+@pytest.mark.parametrize('together', [False, True])
+def test_an_explorer_shows_what_draw_returns(browser, together):
+    "From `draw` to the page, for every slider the reader can choose: each frame, through WebP, is the picture of its position and of no other."
     import cv2
     from course_utils.explore import Explorer, Slider
-    def draw(k):
+    def draw(across, down):
         picture = np.full((120, 160, 3), 230, np.uint8)
-        cv2.rectangle(picture, (8*k, 20), (8*k + 30, 90), (30 + 8*k, 60, 200 - 8*k), -1)
-        return picture, f'k is {k}.'
-    e = Explorer(draw, [Slider('k', 'k', 0, 15, 1, 3)], alt='A square.')
+        cv2.rectangle(picture, (8*across, 6*down), (8*across + 30, 6*down + 40), (30 + 8*across, 60 + 9*down, 200 - 8*across), -1)
+        return picture, f'{across} across, {down} down.'
+    e = Explorer(draw, [Slider('across', 'Across', 0, 15, 1, 3), Slider('down', 'Down', 0, 12, 1, 5)], alt='A square.',
+                 master=Slider('all', 'Both', 0, 12, 1, 2) if together else None)
+    tracks = ([('Both', lambda v: (v, v), 13)] if together else []) + [
+        ('Across', lambda v: (v, e.start['down']), 13 if together else 16), ('Down', lambda v: (e.start['across'], v), 13)]
     page = browser.new_page()
     page.set_content(e.html())
-    shown = page.locator('figure').evaluate(POSITIONS)
-    drawn = [draw(k)[0][::7, ::11].astype(int) for k in range(16)]
-    for k, o in enumerate(shown):
-        far = [abs(np.array(o['thumb']).reshape(d.shape) - d).mean() for d in drawn]
-        assert np.argmin(far) == k and far[k] < 6, (k, far)
+    figure = page.locator('figure')
+    for label, values, n in tracks:
+        figure.locator('select').select_option(label)
+        assert figure.get_by_role('slider', name=label, exact=True).count() == 1
+        shown = figure.evaluate(POSITIONS)
+        places = [int(o['value']) for o in shown]
+        drawn = [draw(*values(v)) for v in places]
+        assert len(set(places)) == len(places) and places[0] == 0
+        for k, (o, (_, says)) in enumerate(zip(shown, drawn)):
+            far = [abs(np.array(o['thumb']).reshape(d[::7, ::11].shape) - d[::7, ::11]).mean() for d, _ in drawn]
+            assert o['says'] == says and np.argmin(far) == k and far[k] < 6, (label, k, far)
     page.close()
 
 
