@@ -185,14 +185,13 @@ def test_drag_to_paint(visit):
 
 # ---- every page, at 1280 and 360 pixels ----
 
-# axe looks at every element. Of the coloured words in code, one of each class and theme says what all the others would.
+# axe looks at every element, for a long time. One coloured word of each class says what the others in its theme would, and so do
+# three blocks of code, plain paragraphs and rows of a kind. (Pictures, headings, links and labels all stay.)
 THIN = """() => {
-  const seen = new Set();
-  for (const s of document.querySelectorAll('pre span')) {
-    if (s.children.length) continue;
-    if (seen.has(s.className)) s.replaceWith(s.textContent); else seen.add(s.className);
-  }
-  for (const t of document.querySelectorAll('table')) [...t.querySelectorAll('tbody tr')].slice(3).forEach(o => o.remove());
+  const seen = {}, times = key => seen[key] = (seen[key] || 0) + 1, kind = o => o.tagName + o.className, main = document.querySelector('main');
+  for (const o of main.querySelectorAll('pre')) if (times('pre' + kind(o) + kind(o.parentElement)) > 3) o.remove();
+  for (const o of main.querySelectorAll('pre span')) if (!o.children.length && times(o.className) > 1) o.replaceWith(o.textContent);
+  for (const o of main.querySelectorAll('p, li, td')) if (!o.children.length && times(kind(o) + kind(o.parentElement)) > 3) o.textContent = '';
 }"""
 
 
@@ -270,9 +269,9 @@ def test_print_and_reduced_motion(visit):
 
 
 def test_first_paint(browser, at):
-    "First contentful paint with the processor slowed down four times. Under 1 s on a quiet machine; asserted with room for a busy one."
+    "First contentful paint with the processor slowed down four times. Under 1 s on a quiet machine; on a busy one, no more than five times that of a page of three lines."
     times = {}
-    for address in ('nbs/index.html', 'nbs/01_augmentation.html', 'nbs/10_troubled_data.html'):
+    for address in ('404.html', 'nbs/01_augmentation.html', 'nbs/10_troubled_data.html'):
         best = 9e9
         for _ in range(2):
             context = browser.new_context(viewport=dict(width=1280, height=800))
@@ -284,7 +283,7 @@ def test_first_paint(browser, at):
             context.close()
         times[address] = best
     print(f'\nfirst contentful paint at a quarter of the speed: {", ".join(f"{a} {t:.0f} ms" for a, t in times.items())}')
-    assert max(times.values()) < 6000
+    assert max(times.values()) < max(3000, 5 * times['404.html'])
 
 
 # ---- finding one's way ----
