@@ -251,12 +251,16 @@ def test_formulas_are_drawn(visit):
 
 def test_the_keyboard_is_seen(visit):
     page = visit('nbs/04_sgdr.html')
-    for selector in ('main a', 'figure.explorer input', 'details > summary', '.sidebar-link'):
+    for selector in ('main a', 'figure.explorer input', 'details > summary', '#quarto-sidebar a[href$=".html"]'):
         it = page.locator(selector).first
         it.scroll_into_view_if_needed()
         page.keyboard.press('Tab')   # the keyboard is in use
         it.focus()
         assert it.evaluate("o => { const s = getComputedStyle(o); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2 }"), selector
+    section = page.locator('#quarto-sidebar .sidebar-item-toggle').first
+    section.focus()
+    page.keyboard.press('Enter')
+    assert section.get_attribute('aria-expanded') == 'false'
 
 
 def test_print_and_reduced_motion(visit):
@@ -276,6 +280,7 @@ def test_first_paint(browser, at):
         for _ in range(2):
             context = browser.new_context(viewport=dict(width=1280, height=800))
             page = context.new_page()
+            page.set_default_timeout(120_000)
             context.new_cdp_session(page).send('Emulation.setCPUThrottlingRate', dict(rate=4))
             page.goto(at + address)
             best = min(best, page.evaluate("""new Promise(done => new PerformanceObserver(l => done(l.getEntriesByName('first-contentful-paint')[0].startTime))
