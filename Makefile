@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test test-offline lessons data mirror ladder measure site serve readme tidy env clean
+.PHONY: help lab doctor test test-offline lessons data mirror ladder measure site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -17,6 +17,9 @@ help:  ## prints this list
 
 lab: .venv/.ready-lab  ## opens JupyterLab at the course home (PORT=8888)
 	@$(PY) data_scripts/lab.py --port "$(PORT)"
+
+doctor: .venv/.ready-lab  ## checks this machine, and says how to put right what is wrong
+	@$(PY) data_scripts/doctor.py
 
 test: .venv/.ready-test  ## runs everything CI runs (ARGS= goes to pytest)
 	@$(PY) -m pytest $(ARGS) && echo "Tested: everything passes." \
@@ -52,8 +55,8 @@ serve: .venv/.ready-test  ## shows the built site on 127.0.0.1 (PORT=8888)
 readme: .venv/.ready-lab  ## writes the README's table of lessons from results/
 	@$(PY) data_scripts/readme.py
 
-tidy: .venv/.ready-test  ## exports the modules, writes the exercises into the lessons, cleans the notebooks
-	@$(PY) -c 'from nbdev.doclinks import nbdev_export; nbdev_export()' && $(PY) data_scripts/exercises.py && $(PY) data_scripts/lessons.py --tidy \
+tidy: .venv/.ready-test  ## exports the modules, writes exercises and words into the lessons, cleans the notebooks
+	@$(PY) -c 'from nbdev.doclinks import nbdev_export; nbdev_export()' && $(PY) data_scripts/exercises.py && $(PY) data_scripts/glossary.py && $(PY) data_scripts/lessons.py --tidy \
 	  || { echo "Nothing was tidied: the lines above say which notebook is not whole." >&2; exit 1; }
 
 env: .venv/.ready-test  ## installs everything, the tests' packages too

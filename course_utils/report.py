@@ -206,7 +206,7 @@ def measured(
 def measured_on(name: str) -> str:
     "On what an experiment was measured, in a sentence; how to measure it where it was not."
     runs = list(read_results(name).get('runs', {}).values())
-    if not runs: return f"Not measured yet: python data_scripts/measure.py {name.split('_')[0]}"
+    if not runs: return f"Not measured yet: make measure ONLY={name.split('_')[0]}"
     seeds, r = len({r['settings']['seed'] for r in runs}), runs[0]
     return f"Measured on {r['data'].split()[0]}, {len(r['right'])} held-out pictures, {seeds} seeds, {r['device']}, torch {r['versions']['torch']}, {r['date']}."
 

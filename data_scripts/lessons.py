@@ -1,5 +1,5 @@
 """Runs lessons top to bottom in fresh kernels: `make lessons`. The tests use `run` and `clean` too."""
-import argparse, asyncio, contextlib, copy, json, os, platform, re, shutil, signal, sys, time
+import argparse, asyncio, contextlib, copy, json, os, platform, re, shutil, signal, subprocess, sys, time
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from tqdm import tqdm
 
 from course_utils.config import CourseError, cache_dir, data_dir, profile, write_whole
+from course_utils.doctor import in_minutes, predicted
 
 BUDGET_S = {'smoke': 60, 'cpu': 360}  # a lesson's seconds on two cores; at gpu the lesson's own card states them
 CASE_BUDGET_S = {'smoke': 60, 'cpu': 600}  # a case study's
@@ -22,7 +23,7 @@ KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name'
 
 
 def lessons(
-    only: str = '',  # beginnings of names in nbs/, with commas between them: `00,03`, `cats_dogs` or `reference/data`; empty means every lesson, and no case
+    only: str = '',  # beginnings of names in nbs/, with commas between them: `00,03`, `index`, `cats_dogs` or `reference/data`; empty means every lesson, and no case
     folder: Path = ROOT,
 ) -> list[Path]:
     "The lessons' notebooks in order. Raises `CourseError` where a beginning fits none."
@@ -30,7 +31,7 @@ def lessons(
     name = lambda p: p.relative_to(nbs).with_suffix('').as_posix()
     every = sorted(nbs.glob('[0-9]*.ipynb'))
     wanted = [w.strip() for w in only.split(',') if w.strip()]
-    all_of_it = every + sorted(nbs.glob('*/[a-z0-9]*.ipynb'))
+    all_of_it = every + sorted(nbs.glob('[a-z]*.ipynb')) + sorted(nbs.glob('*/[a-z0-9]*.ipynb'))
     fits = lambda p, w: name(p).startswith(w) or is_case(p) and p.stem.startswith(w)
     for w in wanted:
         if not any(fits(p, w) for p in all_of_it):
@@ -145,7 +146,7 @@ def run(
     (nbs.parent/'results').mkdir(exist_ok=True)
     shutil.copytree(nbs.parent/'results', scratch/'results')
     env = dict(os.environ, COURSE_PROFILE=profile, COURSE_RESULTS=str(scratch/'results'), COURSE_HOME=str(scratch/'home'), COURSE_CACHE=str(cache_dir()),
-               COURSE_DATA_DIR=str(data_dir()), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
+               COURSE_DATA_DIR=str(data_dir()), COURSE_SPENT=str(scratch/'spent.json'), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
     if data: env['COURSE_DATA'] = data
     if fresh: env['COURSE_FRESH'] = '1'
 
@@ -153,7 +154,8 @@ def run(
     n_code = sum(c.cell_type == 'code' for c in nb.cells)
     budget = budget_s(path, profile)
     client = _Client(nb, kernel_name='python3', timeout=budget and 10*budget, coalesce_streams=True,
-                     extra_arguments=['--IPKernelApp.log_level=50'],
+                     # the second watches what the seconds go to, and leaves no name behind
+                     extra_arguments=['--IPKernelApp.log_level=50', "--IPKernelApp.exec_lines=__import__('data_scripts.spent').spent.watch()"],
                      resources={'metadata': {'path': str((scratch/'nbs'/here).parent)}})
     start = time.monotonic()
     # disable=None: no bar where nobody looks, as in CI's log.
@@ -207,11 +209,40 @@ def machine(profile):
                 versions={'python': platform.python_version(), **{p: version(p) for p in ('torch', 'fastai', 'timm', 'albumentations')}})
 
 
-def save(path, nb, seconds, profile, scratch):
-    "Keeps a whole run: the outputs, the numbers the lesson measured, and its seconds."
+def preflight(profile):
+    "This machine's speed now, measured in a process of its own; None where that fails."
+    r = subprocess.run([sys.executable, str(ROOT/'data_scripts'/'doctor.py'), '--preflight', profile], capture_output=True, text=True)
+    return json.loads(r.stdout) if r.returncode == 0 else None
+
+
+def kept(path, profile):
+    "What results/lessons.json says of a lesson at a profile; nothing where it was not run."
+    table = home(path).parent/'results'/'lessons.json'
+    return json.loads(table.read_text()).get(path.stem, {}).get(profile, {}) if table.exists() else {}
+
+
+def spent(seconds, scratch):
+    "Seconds of a run by what they went to. What the watch in the kernel did not see, such as the kernel's start, is the rest."
+    f = scratch/'spent.json'
+    if not f.exists(): return None  # over before a second had passed
+    d = json.loads(f.read_text())
+    return dict(train=round(d['train'], 1), valid=round(d['valid'], 1), rest=round(seconds - d['train'] - d['valid'], 1))
+
+
+def report(rows) -> list:
+    "Predicted beside obtained, a line a lesson. `rows`: (name, predicted seconds or None, seconds)."
+    out = [f"{'lesson':<24} {'predicted':>10} {'obtained':>10} {'off by':>8}"]
+    for name, p, s in rows: out.append(f"{name:<24} {'not known' if p is None else f'{p:.0f} s':>10} {f'{s:.0f} s':>10} {'' if p is None else f'{p / s - 1:+.0%}':>8}")
+    if known := [p / s - 1 for _, p, s in rows if p is not None]:
+        out.append(f"Predicted within 30 %: {sum(abs(o) <= .3 for o in known)} of {len(known)}; off by at most {max(map(abs, known)):.0%}.")
+    return out
+
+
+def save(path, nb, seconds, profile, scratch, here=None, predicted_s=None):
+    "Keeps a whole run: the outputs, the numbers the lesson measured, its seconds and what was predicted, and the machine's pre-flight."
     top = home(path).parent
     write(clean(nb, (scratch/'nbs', scratch, top)), path)
-    if path.parent != top/'nbs' and not is_case(path): return  # the reference teaches nothing that is timed
+    if not (path.parent == top/'nbs' and path.stem[0].isdigit() or is_case(path)): return  # pages and the reference teach nothing that is timed
     results = top/'results'
     for f in (scratch/'results').rglob('*'):
         kept = results/f.relative_to(scratch/'results')
@@ -221,7 +252,7 @@ def save(path, nb, seconds, profile, scratch):
             os.replace(kept.with_name(f'.{kept.name}.part'), kept)
     table = results/'lessons.json'
     d = json.loads(table.read_text()) if table.exists() else {}
-    d.setdefault(path.stem, {})[profile] = dict(seconds=round(seconds, 1), **machine(profile))
+    d.setdefault(path.stem, {})[profile] = dict(seconds=round(seconds, 1), predicted_s=predicted_s and round(predicted_s, 1), spent=spent(seconds, scratch), preflight=here, **machine(profile))
     write_whole(table, json.dumps(d, indent=1, sort_keys=True) + '\n')
 
 
@@ -251,20 +282,26 @@ def main(argv=None):
     # A folder is named from where the learner stands, but the kernel starts elsewhere.
     folder = Path(a.data).expanduser()
     data = str(folder.resolve()) if a.data and folder.is_dir() else a.data
-    wanted, scratch, late, missing, total = lessons(a.only), cache_dir()/'lessons'/name, [], [], 0.
+    wanted, scratch, late, missing, total, rows = lessons(a.only), cache_dir()/'lessons'/name, [], [], 0., []
     if not wanted: raise CourseError('There are no lessons in nbs/ yet.')
     for path in wanted:
+        # What was kept is about the lessons' own pictures, and of training everything anew.
+        here = preflight(name) if path.parent == home(path) and not data else None
+        parts = predicted(kept(path, name), here)
+        if here: print(f'{path.stem}: predicted, {in_minutes(parts)}.', flush=True)
         try: nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem)
         except PicturesMissing as e:
             missing.append(str(e))
             print(f'{path.stem} was not run. {e}', flush=True)
             continue
         total += seconds
+        if here: rows.append((path.stem, sum(parts.values()) if parts else None, seconds))
         over = over_budget(seconds, name, budget_s(path, name))
         if over: late.append(path.stem)
         print(f'{path.stem}: {seconds:.0f} s' + (f'; {over}.' if over else ''), flush=True)
-        if a.save: save(path, nb, seconds, name, scratch/path.stem)
+        if a.save: save(path, nb, seconds, name, scratch/path.stem, here, sum(parts.values()) if parts else None)
     if len(missing) == len(wanted): raise CourseError(f"Nothing was run. {missing[0]}")
+    if rows: print('\n'.join(report(rows)))
     if a.save:
         from readme import update
         update()

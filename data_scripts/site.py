@@ -1,6 +1,7 @@
 """Builds the course's site into _docs/ and shows it: `make site`, `make serve`."""
-import argparse, functools, http.server, os, shutil, subprocess, sys, time
+import argparse, functools, http.server, os, re, shutil, subprocess, sys, time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 PROC, DOCS = ROOT/'_proc', ROOT/'_docs'
@@ -9,35 +10,84 @@ HOME = 'nbs/index.html'
 REDIRECT = f'''<!DOCTYPE html>
 <html lang="en-GB"><head><meta charset="utf-8"><title>Better image classifiers</title>
 <meta http-equiv="refresh" content="0; url={HOME}"><link rel="canonical" href="{HOME}"></head>
-<body><p><a href="{HOME}">Better image classifiers: the course home</a></p></body></html>
+<body><main><h1>Better image classifiers</h1><p><a href="{HOME}">The course home</a></p></main></body></html>
+'''
+# Any unknown address gets this page, however deep it is: so its links begin at the root of the site.
+LOST = '''<!DOCTYPE html>
+<html lang="en-GB"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>Page not found – Better image classifiers</title>
+<style>body{{font:1.1rem/1.6 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.2rem;color:#222;background:#fff}}
+a{{color:#165ead}} @media (prefers-color-scheme:dark){{body{{color:#eee;background:#222}} a{{color:#7fc4f0}}}}</style></head>
+<body><main><h1>There is no page at this address</h1>
+<p>It may have moved. From here: <a href="{root}nbs/index.html">the course home</a>, which lists all lessons and has a search box, or
+<a href="{root}nbs/00_overfitting.html">the first lesson</a>.</p></main></body></html>
+'''
+# A box that scrolls sideways, such as a wide table on a telephone, can be reached with the keyboard; the others are no stop on the way.
+SCROLLS = '''<script>
+(() => {
+  const see = () => document.querySelectorAll('main .cell-output, main .cell-output-display, main .sd-table, main pre').forEach(box => {
+    if (box.scrollWidth > box.clientWidth + 1) { box.tabIndex = 0; box.setAttribute('role', 'group'); box.setAttribute('aria-label', 'Scrolls sideways'); }
+    else if (box.getAttribute('aria-label') === 'Scrolls sideways') ['tabindex', 'role', 'aria-label'].forEach(o => box.removeAttribute(o));
+  });
+  addEventListener('load', see);
+  addEventListener('resize', see);
+})();
+</script>
 '''
 
 
-def build(quarto=None):
+def site_root(root=ROOT):
+    "The path under which the published site lies: `/better-image-classifiers/`."
+    return urlsplit(re.search(r'^\s*site-url: (\S+)', (root/'_quarto.yml').read_text(), re.M)[1]).path.rstrip('/') + '/'
+
+
+def finish(docs):
+    "What neither engine does: boxes that scroll, the first page, the page for unknown addresses, and themes that fetch nothing from elsewhere."
+    for page in docs.rglob('*.html'): page.write_text(page.read_text(encoding='utf-8').replace('</body>', SCROLLS + '</body>'), encoding='utf-8')
+    (docs/'index.html').write_text(REDIRECT, encoding='utf-8')
+    (docs/'404.html').write_text(LOST.format(root=site_root()), encoding='utf-8')
+    for css in docs.rglob('*.css'):   # Bootswatch's themes would fetch a font from Google
+        text = css.read_text(encoding='utf-8')
+        ours = re.sub(r'@import\s*(?:url\()?["\']?(?:https?:)?//[^"\')]*["\']?\)?[^;]*;', '', text)
+        if ours != text: css.write_text(ours, encoding='utf-8')
+
+
+def build(engine=None):
     "nbdev's processing, then Quarto where it is installed, else smalldocs. The committed outputs are the content: nothing is run."
     start = time.monotonic()
     # From an empty folder, so that a page taken out of the course is taken off the site.
     for d in (PROC, DOCS): shutil.rmtree(d, ignore_errors=True)
-    # nbdev's warnings are about cells that mix imports and code: a matter of style, of no use here.
-    if subprocess.run([sys.executable, '-c', 'from nbdev.serve import proc_nbs; proc_nbs(force=True)'],
+    # In one process, so that torch is imported once. nbdev's warnings are about style, of no use here.
+    if subprocess.run([sys.executable, '-c', 'from nbdev.serve import proc_nbs; proc_nbs(force=True, n_workers=0)'],
                       cwd=ROOT, env=dict(os.environ, PYTHONWARNINGS='ignore')).returncode:
         sys.exit("nbdev could not process the notebooks: the lines above say why.")
-    quarto = quarto or shutil.which('quarto')
-    engine = [quarto, 'render', '--no-execute'] if quarto else [sys.executable, '-m', 'smalldocs.cli', 'render', '.']
-    r = subprocess.run(engine, cwd=PROC, stderr=subprocess.PIPE, text=True)
-    # nbdev writes an option for Quarto alone into every page, and smalldocs says so for every page.
-    for line in r.stderr.splitlines():
-        if 'output-file is not read' not in line: print(line, file=sys.stderr)
+    quarto = shutil.which('quarto') if engine != 'smalldocs' else None
+    if engine == 'quarto' and not quarto: sys.exit('Quarto is not installed: quarto.org has it, and make site works without, too.')
+    command = [quarto, 'render', '--no-execute'] if quarto else [sys.executable, '-m', 'smalldocs.cli', 'render', '.']
+    r = subprocess.run(command, cwd=PROC, stderr=subprocess.PIPE, text=True)
+    print(r.stderr, file=sys.stderr, end='')
     if r.returncode or not (PROC/'_docs'/HOME).exists():
         sys.exit(f"{'Quarto' if quarto else 'smalldocs'} could not build the site: the lines above say why.")
     shutil.move(PROC/'_docs', DOCS)
-    (DOCS/'index.html').write_text(REDIRECT, encoding='utf-8')
+    finish(DOCS)
     pages = len(list(DOCS.rglob('*.html')))
     print(f"Built {pages} pages into _docs/ with {'Quarto' if quarto else 'smalldocs'} in {time.monotonic() - start:.0f} s; make serve shows them.")
 
 
+class Handler(http.server.SimpleHTTPRequestHandler):
+    "As the published site answers: 404.html for an unknown address."
+    def send_error(self, code, message=None, explain=None):
+        lost = Path(self.directory)/'404.html'
+        if code != 404 or not lost.exists(): return super().send_error(code, message, explain)
+        body = lost.read_text(encoding='utf-8').replace(site_root(), '/').encode()   # here the site lies at the root
+        self.send_response(404)
+        for name, value in {'Content-Type': 'text/html; charset=utf-8', 'Content-Length': len(body)}.items(): self.send_header(name, value)
+        self.end_headers()
+        if self.command != 'HEAD': self.wfile.write(body)
+
+
 def serve(port):
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(DOCS))
+    handler = functools.partial(Handler, directory=str(DOCS))
     try: server = http.server.ThreadingHTTPServer(('127.0.0.1', int(port)), handler)
     except (OSError, ValueError, OverflowError) as e: sys.exit(f'Port {port} cannot be used ({e}): try another, as in make serve PORT=8890.')
     if not (DOCS/'index.html').exists(): sys.exit('There is no site in _docs/ yet: build it with make site.')
@@ -50,5 +100,6 @@ if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('what', choices=['build', 'serve'])
     p.add_argument('--port', default='8888')
+    p.add_argument('--engine', choices=['quarto', 'smalldocs'], help='default: Quarto where it is installed')
     a = p.parse_args()
-    build() if a.what == 'build' else serve(a.port)
+    build(a.engine) if a.what == 'build' else serve(a.port)

@@ -1,6 +1,8 @@
 """Every test runs without a network and with as many threads as there are cores."""
-import os, sys, tempfile
+import os, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
+
+import pytest
 
 OFFLINE = str(Path(__file__).parent/'offline')
 # Kernels and other children inherit the guard by PYTHONPATH, this process by the import.
@@ -22,3 +24,19 @@ for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'):
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'browser: needs Chromium; skipped where there is none, unless COURSE_REQUIRE_BROWSER=1')
+
+
+@pytest.fixture(scope='session')
+def docs(tmp_path_factory):
+    "The site, built once, with the commands of `make site`, from the notebooks as they lie here; COURSE_SITE names one that is built already."
+    if os.environ.get('COURSE_SITE'): return Path(os.environ['COURSE_SITE'])
+    root, repo = tmp_path_factory.mktemp('site'), Path(__file__).parent.parent
+    for name in ('nbs', 'course_utils', 'data_scripts'): shutil.copytree(repo/name, root/name, ignore=shutil.ignore_patterns('__pycache__', '.*'))
+    for name in ('_quarto.yml', 'settings.ini', 'pyproject.toml'): shutil.copy(repo/name, root)
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), os.environ['PYTHONPATH']]))
+    start, before = time.monotonic(), os.times()
+    r = subprocess.run([sys.executable, 'data_scripts/site.py', 'build', '--engine', 'smalldocs'], cwd=root, env=env, capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    after = os.times()
+    print(f'\nsite: built in {time.monotonic() - start:.0f} s, {sum(after[2:4]) - sum(before[2:4]):.0f} s of a processor')
+    return root/'_docs'

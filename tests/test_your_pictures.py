@@ -1,0 +1,267 @@
+"""`recommend` names the trouble that was planted, its notebook runs, and the exported file needs no course."""
+import json, os, subprocess, sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat, numpy as np, onnx, pandas as pd, pytest, timm, torch
+from nbclient import NotebookClient
+from PIL import Image
+
+from course_utils import your_pictures as Y
+from course_utils.config import CourseError
+from course_utils.data import Found, Pictures, load_pictures, read_picture
+from course_utils.models import create_model
+
+RED, BLUE = 'red "<b>🍅 it\'s', 'blue & <script>alert(1)'  # names as folders may have
+
+
+def picture(rng, tint=None, side=64, waves=False):
+    "A picture like no other: smooth blobs, in a tint or in grey; `waves` lie on top of them."
+    small = rng.integers(30, 225, (7, 7, 3) if tint is not None else (7, 7)).astype(np.uint8)
+    x = np.asarray(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)).astype(float)
+    if waves: x = x * .6 + 50 * np.sin(np.arange(side) / 2)[:, None]
+    if tint is not None: x = .5 * x + .5 * np.array(tint)
+    return Image.fromarray(x.clip(0, 255).astype(np.uint8))
+
+
+def folder_of(place, counts: dict, seed=0, grey=False, side=64):
+    "Class folders: the first class red (or with waves), the second blue (or plain)."
+    rng = np.random.default_rng(seed)
+    for k, (name, n) in enumerate(counts.items()):
+        (place/name).mkdir(parents=True)
+        for i in range(n): picture(rng, None if grey else [(220, 40, 40), (40, 40, 220)][k], side, grey and not k).save(place/name/f'{i}.png')
+    return place
+
+
+@pytest.fixture(scope='module', autouse=True)
+def small_and_apart(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as m:
+        m.setenv('COURSE_PROFILE', 'smoke'); m.setenv('COURSE_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
+@pytest.fixture(scope='module')
+def tiny(tmp_path_factory): return folder_of(tmp_path_factory.mktemp('data')/"anna's pictures ✓", {RED: 40, BLUE: 10})
+
+
+@pytest.fixture(scope='module')
+def advised(tiny):
+    (tiny/'recipe.ipynb').write_text('mine')
+    return Y.recommend(tiny)
+
+
+@pytest.fixture(scope='module')
+def leaky(tmp_path_factory):
+    "A folder with its own split: three held-out pictures lie in train, too, each in another guise; one pair within train; one under two names."
+    place = tmp_path_factory.mktemp('data')/'leaky'
+    for part, n, seed in (('train', 70, 1), ('valid', 40, 2)): folder_of(place/part, dict(cat=n, dog=n), seed)
+    with Image.open(place/'valid'/'cat'/'3.png') as im: im.resize((60, 60)).save(place/'train'/'cat'/'small.png')
+    with Image.open(place/'valid'/'dog'/'4.png') as im: im.save(place/'train'/'dog'/'again.jpg', quality=60)
+    with Image.open(place/'valid'/'cat'/'5.png') as im: im.point(lambda v: min(255, int(1.1 * v))).save(place/'train'/'cat'/'bright.webp', quality=80)
+    with Image.open(place/'train'/'dog'/'7.png') as im: im.resize((200, 200)).save(place/'train'/'dog'/'large.png'); im.save(place/'train'/'cat'/'wrong.png')
+    (place/'train'/'cat'/'broken.jpg').write_bytes(b'\xff\xd8\xff nothing')
+    return place
+
+
+# ---- the hash ----
+
+def test_distances_are_what_counting_gives():
+    h = np.random.default_rng(0).random((30, 256)) < .4
+    assert (Y.distances(h, h[:7]) == [[sum(p != q for p, q in zip(a, b)) for b in h[:7]] for a in h]).all()
+
+
+def test_hash_is_what_ten_lines_of_loops_give():
+    x = np.asarray(picture(np.random.default_rng(0), (9, 99, 200), 17 * 16).resize((17 * 4, 16 * 4)))
+    grey = [[np.mean([[x[4 * i + a, 4 * j + b].mean() for a in range(4)] for b in range(4)]) for j in range(17)] for i in range(16)]
+    loops = [grey[i][j + 1] > grey[i][j] for i in range(16) for j in range(16)]
+    assert (Y.dhash(x[None])[0] != loops).sum() <= 2, 'rounding may decide where two neighbours are equal'
+
+
+def test_pairs_of_many_chunks_are_those_of_one():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (1100, 34, 34, 3)).astype(np.uint8)
+    for a, b in ((3, 1090), (999, 1000), (5, 6), (1050, 1099)): x[b] = np.clip(x[a].astype(int) + 3, 0, 255)
+    assert sorted(map(tuple, Y.near_duplicates(x)[['a', 'b']].to_numpy().tolist())) == [(3, 1090), (5, 6), (999, 1000), (1050, 1099)]
+
+
+def test_the_second_look_parts_what_the_hash_alone_takes_for_the_same():
+    "Small things on white: nearly all bits are of the background."
+    rng, x = np.random.default_rng(0), np.full((40, 64, 64, 3), 255, np.uint8)
+    for p in x: (r, c) = rng.integers(4, 50, 2); p[r:r + 9, c:c + 9] = rng.integers(0, 200, 3)
+    x = np.concatenate([x, x[:1]])
+    assert len(Y.near_duplicates(x, alike=-1)) > 100 and [0, 40] in (t := Y.near_duplicates(x)[['a', 'b']].to_numpy().tolist()) and len(t) < 25
+
+
+def test_what_it_finds_and_what_it_misses():
+    x = np.stack([np.asarray(picture(np.random.default_rng(k), (99, 99, 99), 64)) for k in range(30)])
+    found = Y.copies_found(x).found
+    assert (found[['encoded again', 'half the size', 'brighter']] > .9).all() and found['mirrored'] < .1
+
+
+# ---- what is found ----
+
+def test_tiny_and_imbalanced(advised):
+    assert {'few pictures', 'balance', 'held out'} <= set(advised.troubles) and 'leakage' not in advised.troubles
+    assert '30' in advised['balance'].found and advised.recipe['weights'] and advised.recipe['freeze_epochs'] > 0
+
+
+def test_grey(tmp_path):
+    advice = Y.recommend(folder_of(tmp_path/'grey', dict(waves=40, plain=40), grey=True), write=False)
+    assert advice['colour'].level == 'note' and '100%' in advice['colour'].found and 'RGB shift' not in advice.recipe['augment']
+    assert not {'leakage', 'balance', 'two names', 'unreadable'} & set(advice.troubles)
+
+
+def test_grey_in_one_class_is_a_shortcut(tmp_path):
+    folder_of(tmp_path/'half', dict(a=40), grey=True); folder_of(tmp_path/'half', dict(b=40))
+    assert 'colour' in Y.recommend(tmp_path/'half', write=False).troubles
+
+
+def test_leaks(leaky):
+    advice = Y.recommend(leaky, write=False)
+    assert set(advice.troubles) == {'leakage', 'two names', 'unreadable'}
+    assert advice['leakage'].found.startswith('3 of 80') and 'broken.jpg' in advice['unreadable'].found
+    leaks = Y.leaked(advice.pics)
+    assert {Path(advice.pics.table.path[i]).relative_to(leaky).as_posix() for i in leaks} == {'valid/cat/3.png', 'valid/dog/4.png', 'valid/cat/5.png'}
+    rest = Y.leave_out(advice.pics, leaks)
+    assert len(rest.valid) == 77 and len(rest.train) == len(advice.pics.train) and not len(Y.leaked(rest))
+    with pytest.raises(CourseError, match='they come in series'): Y.leave_out(advice.pics, advice.pics.valid[:50])
+
+
+def test_a_clean_folder_gives_no_alarm(tmp_path):
+    advice = Y.recommend(folder_of(tmp_path/'clean', dict(one=130, two=130)), write=False)
+    assert not advice.troubles and not len(advice.pairs), advice
+    assert advice.recipe['augment']['horizontal flip'] and not advice.recipe['weights']
+
+
+@pytest.mark.parametrize('classes, flips', [(['arrow left', 'arrow-right'], False), (['b', 'd', 'p'], False), (['copyright', 'leftover'], True), (['cat', 'dog'], True)])
+def test_flips(classes, flips): assert (Y.on_flips(SimpleNamespace(classes=classes))[0].level != 'trouble') == flips
+
+
+def test_a_card_escapes_what_the_folder_says(advised):
+    page = advised._repr_html_()
+    assert '<script>' not in page and '<b>🍅' not in page and '&lt;b&gt;🍅' in page and RED in repr(advised)
+    text = nbformat.read(advised.notebook, 4).cells[1].source
+    assert '<script>' not in text.replace('\\<', '&lt;')
+
+
+def test_wrong_use_gets_one_sentence(tmp_path):
+    with pytest.raises(CourseError, match='is no folder'): Y.recommend('solar')
+    with pytest.raises(CourseError): Y.recommend(tmp_path)
+
+
+# ---- the notebook ----
+
+def test_a_file_that_is_there_stays(advised, tiny):
+    assert (tiny/'recipe.ipynb').read_text() == 'mine' and advised.notebook.name == 'recipe-2.ipynb' and 'left as it is' in advised.said
+    assert load_pictures(tiny, 64).classes == sorted([RED, BLUE]), 'what is written into the folder is no class'
+
+
+@pytest.fixture(scope='module')
+def ran(advised, tiny):
+    nb = nbformat.read(advised.notebook, 4)
+    NotebookClient(nb, kernel_name='python3', timeout=400, coalesce_streams=True, resources={'metadata': {'path': str(tiny)}}).execute(env=dict(os.environ))
+    return nb
+
+
+def test_the_notebook_runs_and_beats_the_majority(ran):
+    said = '\n'.join(o.get('text', '') for c in ran.cells for o in c.get('outputs', []) if o.output_type == 'stream' and o.name == 'stdout')
+    percent = lambda start: float(said.split(start)[1].split('%')[0])
+    assert percent('\nAccuracy ') > percent('most frequent class: ') and 'Largest difference from the model' in said
+
+
+BLOCK = '''
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('torch', 'course_utils', 'timm', 'fastai', 'cv2'): raise ImportError(f'{name} is not here')
+sys.meta_path.insert(0, Block())
+'''
+
+
+def test_the_plain_cell_needs_neither_torch_nor_the_course(ran, tiny, tmp_path):
+    plain = next(c.source for c in ran.cells if c.cell_type == 'code' and 'def classify' in c.source)
+    files = sorted(map(str, tiny.glob('*/*.png')))[:5]
+    script = BLOCK + plain + f'\nlabels, probs = classify("model.onnx", {files!r})\nassert "torch" not in sys.modules\njson.dump([labels, probs.tolist()], open("said.json", "w"))'
+    (tmp_path/'plain.py').write_text(script, encoding='utf-8')
+    (tmp_path/'model.onnx').write_bytes((tiny/'model.onnx').read_bytes())
+    subprocess.run([sys.executable, 'plain.py'], cwd=tmp_path, check=True)
+    labels, probs = json.loads((tmp_path/'said.json').read_text())
+    model = create_model('tf_efficientnet_lite0', 2, pretrained=False)
+    model.load_state_dict(torch.load(tiny/'model.pt', weights_only=True))
+    x = np.stack([read_picture(f, 64)[0] for f in files])
+    assert labels == sorted([RED, BLUE]) and np.abs(np.array(probs) - Y.probabilities(model, x)).max() <= 1e-4
+
+
+def test_the_block_blocks():
+    assert b'torch is not here' in subprocess.run([sys.executable, '-c', BLOCK + 'import torch'], capture_output=True).stderr
+
+
+# ---- the exported file ----
+
+LABELS = ['a/b\\c', '🍅 "quoted" \'and\'', '<b>ü</b>\nline']
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    torch.manual_seed(0)
+    model, x = timm.create_model('resnet10t', num_classes=3), np.random.default_rng(0).integers(0, 256, (6, 48, 48, 3)).astype(np.uint8)
+    pics = Pictures('three', x, LABELS, pd.DataFrame(dict(path='', label=[0, 1, 2] * 2, stratum='', split=['train'] * 3 + ['valid'] * 3)), Found())
+    place = tmp_path_factory.mktemp('away')
+    return model, pics, place, Y.export(model, pics, place)
+
+
+def test_onnx_and_model_agree(exported):
+    import onnxruntime
+    model, pics, place, files = exported
+    assert files['difference'] <= 1e-4
+    session = onnxruntime.InferenceSession(files['onnx'])
+    for n in (1, 3, 5):
+        x = torch.randn(n, 3, 48, 48)
+        with torch.inference_mode(): assert np.abs(session.run(None, {'pictures': x.numpy()})[0] - model.eval()(x).numpy()).max() <= 1e-4
+
+
+def test_labels_survive(exported):
+    model, pics, place, files = exported
+    facts = json.loads(files['json'].read_text(encoding='utf-8'))
+    inside = {p.key: json.loads(p.value) for p in onnx.load(files['onnx']).metadata_props}
+    assert facts == inside and facts['labels'] == LABELS and facts['size'] == 48 and facts['mean'] == list(model.pretrained_cfg['mean']) and len(facts['std']) == 3
+    assert set(torch.load(files['pt'], weights_only=True)) == set(model.state_dict())
+
+
+def test_an_export_leaves_older_ones(exported, capfd):
+    model, pics, place, files = exported
+    before = {p: p.read_bytes() for p in place.iterdir()}
+    again = Y.export(model, pics, place)
+    assert {again[k].stem for k in ('pt', 'onnx', 'json')} == {'model-2'} and all(p.read_bytes() == b for p, b in before.items())
+    assert not ''.join(capfd.readouterr()), 'exporting is quiet'
+    with pytest.raises(CourseError, match='could not be written'): Y.export(model, pics, place/'nowhere')
+
+
+def odd_pictures(place):
+    rng = np.random.default_rng(0)
+    rgb = picture(rng, (99, 150, 60), 700).crop((0, 0, 700, 430))
+    exif = rgb.getexif(); exif[274] = 6
+    rgb.save(place/'turned.jpg', exif=exif, quality=90); rgb.save(place/'large.jpg', quality=95)
+    rgb.convert('CMYK').save(place/'cmyk.jpg'); rgb.convert('L').save(place/'grey.jpg'); rgb.convert('P').save(place/'palette.gif')
+    alpha = rgb.copy(); alpha.putalpha(Image.fromarray(rng.integers(0, 256, (430, 700)).astype(np.uint8))); alpha.save(place/'alpha.png')
+    Image.fromarray(rng.integers(0, 65536, (90, 120)).astype(np.uint16)).save(place/'sixteen.png')
+    return sorted(map(str, place.iterdir()))
+
+
+def test_the_plain_code_reads_odd_files_as_the_course_does(exported, tmp_path):
+    model, pics, place, files = exported
+    odd = odd_pictures(tmp_path)
+    space = {}
+    exec(Y.standalone(), space)
+    labels, probs = space['classify'](files['onnx'], odd)
+    assert labels == LABELS and np.abs(probs - Y.probabilities(model, np.stack([read_picture(f, 48)[0] for f in odd]))).max() <= 1e-4
+    assert all((space['read_picture'](f, 48)[0] == read_picture(f, 48)[0]).all() for f in odd)
+
+
+def test_the_example_has_the_trouble_it_was_given():
+    place = Y.example_folder(80)
+    assert Y.example_folder(80) == place
+    advice = Y.recommend(place, write=False)
+    assert {'leakage', 'balance', 'unreadable'} <= set(advice.troubles) and advice['colour'].level == 'note'
+    planted = {(Path(p).stem.split()[0]) for p in advice.pics.table.path if ' ' in Path(p).stem}
+    assert planted <= {Path(advice.pics.table.path[i]).stem for i in Y.leaked(advice.pics)}
