@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NEAR', 'ALIKE', 'SIGNS', 'SIDES', 'example_folder', 'dhash', 'distances', 'unlike_others', 'near_duplicates',
-           'near_pairs', 'leaked', 'leave_out', 'side_by_side', 'altered', 'copies_found', 'near_explorer', 'Finding',
-           'some', 'shown_path', 'plural', 'on_counts', 'on_files', 'on_copies', 'greys', 'on_colour', 'on_flips',
-           'on_maps', 'make_recipe', 'Advice', 'recommend', 'free_stem', 'standalone', 'write_notebook',
+           'near_pairs', 'leaked', 'too_many', 'leave_out', 'side_by_side', 'altered', 'copies_found', 'near_explorer',
+           'Finding', 'some', 'shown_path', 'plural', 'on_counts', 'on_files', 'on_copies', 'greys', 'on_colour',
+           'on_flips', 'on_maps', 'make_recipe', 'Advice', 'recommend', 'free_stem', 'standalone', 'write_notebook',
            'probabilities', 'export', 'quiet', 'classify', 'with_copies']
 
 # %% ../nbs/12_your_pictures.ipynb #548aa82e
@@ -105,15 +105,17 @@ def leaked(pics: Pictures, pairs: pd.DataFrame | None=None) -> np.ndarray:
     both = pairs.loc[pairs.across, ['a', 'b']].to_numpy(int).ravel()
     return np.unique(both[(pics.table.split.to_numpy() == 'valid')[both]])
 
+def too_many(pics: Pictures, places) -> str:
+    "A sentence where a class would have no picture held out, or under half of them would be left; else nothing."
+    rest = np.setdiff1d(pics.valid, places)
+    if set(pics.y[rest]) == set(pics.y[pics.valid]) and 2 * len(rest) >= len(pics.valid): return ''
+    return (f'{len(pics.valid) - len(rest)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures, too many to leave out. They stay, and the accuracy '
+            'will be too good. Such pictures come in series: make folders train and valid yourself, each series in one of them.')
+
 def leave_out(pics: Pictures, places) -> Pictures:
-    """The pictures without those at `places`. Raises `CourseError` where a class would have none held out any more, or under half of
-    the held-out pictures would be left: such pictures come in series, and must be split by series."""
-    rest = pics.take(np.setdiff1d(np.arange(len(pics)), places))
-    gone = set(pics.y[pics.valid]) - set(rest.y[rest.valid])
-    if gone or 2 * len(rest.valid) < len(pics.valid):
-        raise CourseError(f"{len(pics.valid) - len(rest.valid)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures, too many to leave out: "
-                          "they come in series, so make folders train and valid yourself, each series in one of them.")
-    return rest
+    "The pictures without the held-out ones at `places`. Where those are too many, says so and leaves out none."
+    if why := too_many(pics, places): print(why); return pics
+    return pics.take(np.setdiff1d(np.arange(len(pics)), places))
 
 # %% ../nbs/12_your_pictures.ipynb #c5d0ba0b
 def side_by_side(pics: Pictures, pairs: pd.DataFrame, n: int=6) -> np.ndarray:  # one picture, uint8
@@ -226,8 +228,7 @@ def on_copies(pics: Pictures, pairs: pd.DataFrame) -> list:
     "Near-duplicates: across the split, within a part, and with two names."
     leaks, within, odd = leaked(pics, pairs), pairs[~pairs.across], pairs[~pairs.same_class]
     name = lambda t: '; '.join(f'{shown_path(pics.table.path[r.a])} and {shown_path(pics.table.path[r.b])} ({r.distance} bits)' for r in t.head(3).itertuples())
-    try: leave_out(pics, leaks); does = 'Leaves them out of the held-out pictures.'
-    except CourseError as e: does = f'Cannot leave them out, and stops with a sentence: {e}'
+    does = too_many(pics, leaks) or 'Leaves them out of the held-out pictures.'
     return [
         Finding('leakage', 'trouble' if len(leaks) else 'fine', f"{len(leaks)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures" + (f': {name(pairs[pairs.across])}' if len(leaks) else '') + '.',
                 'They are known by heart, so the accuracy would be too good.' if len(leaks) else 'None of the kinds that the hash finds. It misses crops, mirrored copies, and other photographs of the same thing.', does if len(leaks) else 'Looks again before it trains.'),
@@ -354,7 +355,7 @@ def write_notebook(advice: Advice, folder: Path):
              'from course_utils.your_pictures import export, leaked, leave_out, probabilities'),
         code(f"FOLDER = Path.cwd()  # of the pictures, where this notebook lies\npics = load_pictures(FOLDER, size={r['size']})\nprint(pics.report())\npics.counts()"),
         text('Held-out pictures with a near-copy among the training pictures are left out: they would make the accuracy too good.'),
-        code("leaks = leaked(pics)\nprint(f'{len(leaks)} of {len(pics.valid)} held-out pictures are left out.')\npics = leave_out(pics, leaks)\npics.counts()"),
+        code("leaks = leaked(pics)\nprint(f'{len(leaks)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures.')\npics = leave_out(pics, leaks)\npics.counts()"),
         text('## Training\n\nNo program can know whether a mirrored picture keeps its class. If it does not, set the flip to 0.'),
         code(f"tfm = pipeline({r['augment']!r})\nrun = train(pics, {r['arch']!r}, {r['epochs']}, lr_max={r['lr_max']!r}, freeze_epochs={r['freeze_epochs']}, bs={r['bs']},\n            pretrained=True, tfm=tfm, cbs=[{cbs}])\nrun"),
         code('curves(run, pics.majority)'),
