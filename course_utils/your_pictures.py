@@ -201,7 +201,7 @@ def on_counts(pics: Pictures) -> list:
         Finding('few pictures', 'trouble' if train[low] < 50 else 'note' if train[low] < 100 else 'fine',
                 f"{plural(train.sum(), 'training picture')} in {len(train)} classes; the fewest, {train[low]}, are of {name(low)}.",
                 'Under 100 a class, a large network learns them by heart.' if train[low] < 100 else 'Enough to begin with.',
-                'Starts from ImageNet weights, and first trains the head alone.'),
+                'Starts from ImageNet weights; ' + ('nearly all epochs train the head alone, and the body learns at a tenth of its rate.' if len(pics.train) < 200 else 'half of the epochs train the head alone.')),
         Finding('balance', 'trouble' if ratio >= 3 else 'note' if ratio >= 1.5 else 'fine',
                 f"{name(high)} has {train[high]} training pictures, {name(low)} {train[low]}: {ratio:.1f} to 1. Always saying {name(high)} is right in {pics.majority:.1%}.",
                 'Accuracy hides the rare class (lesson 10).' if ratio >= 1.5 else 'Accuracy is a fair number here.',
@@ -272,7 +272,7 @@ def on_maps(size: int, arch: str) -> list:
 def make_recipe(pics: Pictures, minutes: float, arch='tf_efficientnet_lite0') -> dict:
     "Settings for these pictures: input size, epochs, batch, rate, augmentation, weights of the classes. A training step is timed for the size."
     name, n, y = profile().name, len(pics.train), np.bincount(pics.y[pics.train])
-    bs = 32 if n >= 200 else 16 if n >= 64 else 8
+    bs, small = 32 if n >= 200 else 16, n < 200
     steps, fewest, most = dict(smoke=(30, 1, 4), cpu=(360, 3, 12), gpu=(1500, 3, 30))[name]
     half = int(np.clip(round(steps / max(1, n // bs) / 2), fewest, most))  # epochs for the head alone, and as many for all
     short = np.median(np.repeat([min(map(int, k.split('×'))) for k in pics.found.sizes], list(pics.found.sizes.values())))
@@ -280,7 +280,9 @@ def make_recipe(pics: Pictures, minutes: float, arch='tf_efficientnet_lite0') ->
     took = lambda size: n * half * 1.4 * step_s * (size / 64)**2 / 60  # an epoch of the head costs under half of one of all
     size = max([64] + [s for s in ((64,) if name == 'smoke' else (96, 128, 160, 192, 224)) if s <= short and took(s) <= minutes])
     augment = {'brightness and contrast': .2} | ({'horizontal flip': .5} if on_flips(pics)[0].level != 'trouble' else {}) | ({} if greys(pics.x).any() else {'RGB shift': .2})
-    return dict(arch=arch, size=size, epochs=half, freeze_epochs=half, lr_max=2e-3, bs=bs, augment=augment, weights=bool(y.max() >= 3 * max(1, y.min())), minutes=round(took(size), 1))
+    # few pictures would spoil the body, and the statistics of its BatchNorm: nearly all epochs for the head, and a tenth of the rate for the body
+    epochs = dict(epochs=1, freeze_epochs=2 * half, lr_max=[2e-4, 2e-3]) if small else dict(epochs=half, freeze_epochs=half, lr_max=2e-3)
+    return dict(arch=arch, size=size, **epochs, bs=bs, augment=augment, weights=bool(y.max() >= 3 * max(1, y.min())), minutes=round(took(size), 1))
 
 @dataclass
 class Advice:
@@ -301,7 +303,7 @@ class Advice:
     @property
     def recipe_words(self):
         r = self.recipe
-        return (f"{r['arch']} at {r['size']}×{r['size']} pixels; {r['freeze_epochs']} epochs of the head alone and {r['epochs']} of all; batches of {r['bs']}, highest rate {r['lr_max']:g}; "
+        return (f"{r['arch']} at {r['size']}×{r['size']} pixels; {plural(r['freeze_epochs'], 'epoch')} of the head alone and {r['epochs']} of all; batches of {r['bs']}, highest rate {' and '.join(f'{v:g}' for v in np.ravel(r['lr_max']))}; "
                 + ', '.join(f'{k} {p:g}' for k, p in r['augment'].items()) + ('; classes weighed' if r['weights'] else '') + f". About {r['minutes']:g} minutes on this machine, from a timed step.")
     def __repr__(self):
         rows = [f'{SIGNS[f.level][0]} {f.name}: {f.found} {f.means} The recipe: {f.does}' for f in self.findings]
