@@ -1,7 +1,6 @@
 """`recommend` names the trouble that was planted, its notebook runs, and the exported file needs no course."""
 import json, os, subprocess, sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat, numpy as np, onnx, pandas as pd, pytest, timm, torch
 from nbclient import NotebookClient
@@ -135,7 +134,16 @@ def test_a_clean_folder_gives_no_alarm(tmp_path):
 
 
 @pytest.mark.parametrize('classes, flips', [(['arrow left', 'arrow-right'], False), (['b', 'd', 'p'], False), (['copyright', 'leftover'], True), (['cat', 'dog'], True)])
-def test_flips(classes, flips): assert (Y.on_flips(SimpleNamespace(classes=classes))[0].level != 'trouble') == flips
+def test_flips(classes, flips): assert (Y.on_flips(classes).level != 'trouble') == flips
+
+
+def test_a_name_cannot_break_the_notebook():
+    "Not as Markdown, not as a cell of its own, not as a placeholder."
+    name = '=== code\n$size `x` $ ${arch} # %% ]( <b>'
+    recipe = dict(arch='a', size=64, epochs=1, freeze_epochs=2, lr_max=.1, bs=16, augment={}, weights=False, minutes=1)
+    nb, usual = (Y.recipe_notebook(Y.Advice(n, [Y.Finding('x', 'fine', n, n, n)], recipe, None, None)) for n in (name, 'cats'))
+    assert [c.cell_type for c in nb.cells] == [c.cell_type for c in usual.cells]
+    assert [c.source for c in nb.cells if c.cell_type == 'code'] == [c.source for c in usual.cells if c.cell_type == 'code']
 
 
 def test_a_card_escapes_what_the_folder_says(advised):
@@ -160,7 +168,7 @@ def test_a_file_that_is_there_stays(advised, tiny):
 @pytest.fixture(scope='module')
 def ran(advised, tiny):
     nb = nbformat.read(advised.notebook, 4)
-    NotebookClient(nb, kernel_name='python3', timeout=400, coalesce_streams=True, resources={'metadata': {'path': str(tiny)}}).execute(env=dict(os.environ))
+    NotebookClient(nb, kernel_name='python3', timeout=600, coalesce_streams=True, resources={'metadata': {'path': str(tiny)}}).execute(env=dict(os.environ))
     return nb
 
 
