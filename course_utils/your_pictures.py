@@ -8,7 +8,7 @@ __all__ = ['NEAR', 'ALIKE', 'SIGNS', 'SMALL', 'UNEVEN', 'SIDES', 'RECIPE', 'exam
            'altered', 'copies_found', 'near_explorer', 'Finding', 'at_level', 'plural', 'some', 'shown_path',
            'on_counts', 'file_sizes', 'on_files', 'on_copies', 'greys', 'on_colour', 'on_flips', 'on_maps',
            'make_recipe', 'Advice', 'recommend', 'free_stem', 'standalone', 'recipe_notebook', 'write_notebook',
-           'probabilities', 'export', 'quiet', 'classify', 'with_copies']
+           'for_model', 'on_cpu', 'probabilities', 'export', 'quiet', 'classify', 'with_copies']
 
 # %% ../nbs/12_your_pictures.ipynb #548aa82e
 from .config import CourseError, cache_dir, data_dir, profile, whole_folder  # first: it quietens imports
@@ -110,8 +110,8 @@ def too_many(pics: Pictures, places) -> str:
     "A sentence where a class would have no picture held out, or under half of them would be left; else nothing."
     rest = np.setdiff1d(pics.valid, places)
     if set(pics.y[rest]) == set(pics.y[pics.valid]) and 2 * len(rest) >= len(pics.valid): return ''
-    return (f'{len(pics.valid) - len(rest)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures, too many to leave out. They stay, and the accuracy '
-            'will be too good. Such pictures come in series: make folders train and valid yourself, each series in one of them.')
+    return (f'{len(pics.valid) - len(rest)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures, too many to leave out. '
+            'They stay, and the accuracy will be too good. Such pictures come in series: make folders train and valid yourself, each series in one of them.')
 
 def leave_out(pics: Pictures, places) -> Pictures:
     "The pictures without the held-out ones at `places`. Where those are too many, says so and leaves out none."
@@ -172,7 +172,8 @@ def near_explorer(x, kinds=('encoded again', 'half the size', 'brighter', 'cropp
         return np.vstack([tiles, canvas.draw([(at, found, '#0072B2', 2), (at, touched, '#D55E00', 2)], [(near, '#6b6b6b', '')])]), (
             f'Up to {near} bits: {n / len(truth):.0%} of the copies we made are found, and {k:,} pairs that nobody made'
             f'{" or more" if k == 5000 else ""}. Above are the furthest that are still called the same: copies to the left, others to the right.')
-    return Explorer(draw, [Slider('near', 'bits that may differ', 0, most, 2, NEAR)], title='Copies found (blue), pictures in a pair that nobody made (orange)',
+    return Explorer(draw, [Slider('near', 'bits that may differ', 0, most, 2, NEAR)],
+                    title='Copies found (blue), pictures in a pair that nobody made (orange)',
                     alt='Pairs that the hash calls the same, above; below, the two shares against the threshold.')
 
 # %% ../nbs/12_your_pictures.ipynb #fdc25603
@@ -263,7 +264,8 @@ def on_colour(pics: Pictures) -> list:
     of = ' and '.join(f"{share[k]:.0%} of '{pics.classes[k]}'" for k in (share.argmax(), share.argmin()))
     shortcut = share.max() - share.min() > .3
     means = ('Classes can be told apart by colour alone: a shortcut that fails on new pictures (lesson 07).' if shortcut else
-             'The three channels are equal, which ImageNet weights can live with.' if grey.all() else 'Some are grey, in every class.' if grey.any() else 'All are in colour.')
+             'The three channels are equal, which ImageNet weights can live with.' if grey.all() else
+             'Some are grey, in every class.' if grey.any() else 'All are in colour.')
     return [Finding('colour', at_level(shortcut, grey.any()), f'{grey.mean():.0%} of the pictures are grey, {of}.', means,
                     f"Changes brightness and contrast a little, {'not' if grey.any() else 'and'} colours.")]
 
@@ -287,7 +289,8 @@ def on_maps(size: int, arch: str) -> Finding:
     h, w = map_sizes(arch, size)[-1][2:]
     small = min(h, w) < 4
     return Finding('feature map', at_level(False, small), f'At {size}×{size} pixels {arch} ends in maps of {h}×{w}.',
-                   'Under 4×4, the last stages have little left to look at (lesson 02).' if small else f'Each of the {h * w} places looks at its own part of the picture.',
+                   'Under 4×4, the last stages have little left to look at (lesson 02).' if small else
+                   f'Each of the {h * w} places looks at its own part of the picture.',
                    'Takes the largest size that is trained in the minutes given.')
 
 def make_recipe(pics: Pictures, minutes: float, arch='tf_efficientnet_lite0') -> dict:
@@ -305,7 +308,8 @@ def make_recipe(pics: Pictures, minutes: float, arch='tf_efficientnet_lite0') ->
     augment = {'brightness and contrast': .2}
     if on_flips(pics.classes).level != 'trouble': augment['horizontal flip'] = .5
     if not greys(pics.x).any(): augment['RGB shift'] = .2
-    return dict(arch=arch, size=size, **epochs, bs=bs, augment=augment, weights=bool(counts.max() >= UNEVEN * max(1, counts.min())), minutes=round(takes(size), 1))
+    weights = bool(counts.max() >= UNEVEN * max(1, counts.min()))
+    return dict(arch=arch, size=size, **epochs, bs=bs, augment=augment, weights=weights, minutes=round(takes(size), 1))
 
 @dataclass
 class Advice:
@@ -323,12 +327,14 @@ class Advice:
     def troubles(self) -> list: return [f.name for f in self.findings if f.level == 'trouble']
     @property
     def head(self) -> str:
-        return f"{self.name}: {plural(len(self.pics), 'picture')}, {plural(len(self.troubles), 'trouble')}" + (f": {', '.join(self.troubles)}." if self.troubles else '.')
+        which = f": {', '.join(self.troubles)}" if self.troubles else ''
+        return f"{self.name}: {plural(len(self.pics), 'picture')}, {plural(len(self.troubles), 'trouble')}{which}."
     @property
     def recipe_words(self) -> str:
         r, rates = self.recipe, ' and '.join(f'{v:g}' for v in np.ravel(self.recipe['lr_max']))
         return (f"{r['arch']} at {r['size']}×{r['size']} pixels; {plural(r['freeze_epochs'], 'epoch')} of the head alone and {r['epochs']} of all; "
-                f"batches of {r['bs']}, highest rate {rates}; {', '.join(f'{k} {p:g}' for k, p in r['augment'].items())}{'; classes weighed' if r['weights'] else ''}. "
+                f"batches of {r['bs']}, highest rate {rates}; {', '.join(f'{k} {p:g}' for k, p in r['augment'].items())}"
+                f"{'; classes weighed' if r['weights'] else ''}. "
                 f"About {r['minutes']:g} minutes on this machine, from a timed step.")
     def __repr__(self):
         rows = [f'{SIGNS[f.level][0]} {f.name}: {f.found} {f.means} The recipe: {f.does}' for f in self.findings]
@@ -341,8 +347,8 @@ class Advice:
             return f"<tr>{th}{''.join(f'<td {left}>{esc(v)}</td>' for v in (f.found, f.means, f.does))}</tr>"
         columns = ''.join(f'<th scope="col" {left}>{c}</th>' for c in ('looked at', 'found', 'what it means', 'what the recipe does'))
         frame = 'border:1px solid #8886;border-left:4px solid #0072B2;border-radius:6px;padding:.6em 1em;margin:.5em 0;max-width:72em;overflow-wrap:anywhere'
-        return (f'<div class="course-card" style="{frame}"><table><caption style="text-align:left"><b>{esc(self.head)}</b></caption><thead><tr>{columns}</tr></thead>'
-                f"<tbody>{''.join(map(row, self.findings))}</tbody></table><p><b>Recipe</b> · {esc(self.recipe_words)}</p><p>{esc(self.said)}</p></div>")
+        return (f'<div class="course-card" style="{frame}"><table><caption style="text-align:left"><b>{esc(self.head)}</b></caption>'
+                f"<thead><tr>{columns}</tr></thead><tbody>{''.join(map(row, self.findings))}</tbody></table><p><b>Recipe</b> · {esc(self.recipe_words)}</p><p>{esc(self.said)}</p></div>")
 
 def recommend(
     folder: str | Path | None=None,  # a folder of class folders, or the name of a fetched data set; None reads `COURSE_DATA`
@@ -475,12 +481,17 @@ def write_notebook(advice: Advice, folder: Path):
     advice.said = f'{taken}A notebook that does all this was written into the folder: {advice.notebook.name}.'
 
 # %% ../nbs/12_your_pictures.ipynb #82db51b4
+def for_model(model, x) -> torch.Tensor:  # `(N, 3, H, W)` float32
+    "Pictures `(N, H, W, 3)` uint8 as the model wants them."
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in norm_of(model))
+    return (torch.tensor(np.asarray(x)).permute(0, 3, 1, 2) / 255 - mean) / std
+
+def on_cpu(model): return copy.deepcopy(model).cpu().float().eval().to(memory_format=torch.contiguous_format)
+
 def probabilities(model, x) -> np.ndarray:  # `(N, n_classes)`
     "What a model says to pictures `(N, H, W, 3)` uint8, on the CPU in float32. The model stays as it is."
-    model = copy.deepcopy(model).cpu().float().eval()
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in norm_of(model))
-    with torch.inference_mode():
-        return torch.cat([model((torch.tensor(p[None]).permute(0, 3, 1, 2) / 255 - mean) / std).softmax(1) for p in x]).numpy()
+    model = on_cpu(model)
+    with torch.inference_mode(): return torch.cat([model(for_model(model, p)).softmax(1) for p in np.array_split(x, -(-len(x) // 64))]).numpy()
 
 def export(
     model,             # a `Run`, or a model
@@ -488,28 +499,27 @@ def export(
     folder,            # where to
     name: str='model', # of the files; where it is taken, one with a number is used
 ) -> dict:             # files `pt`, `onnx`, `json`, and the largest difference in probability between the ONNX file and the model
-    "Writes weights, ONNX model and its facts. The ONNX file carries labels (in order), mean, std and size as JSON in its metadata; pictures in `(B, 3, size, size)`, logits out `(B, n_classes)`, any B."
-    model = copy.deepcopy(getattr(model, 'model', model)).cpu().float().eval().to(memory_format=torch.contiguous_format)
-    mean, std = norm_of(model)
+    """Writes weights, ONNX model and its facts. The ONNX file takes pictures `(B, 3, size, size)`, any B, gives logits `(B, n_classes)`, and
+    carries labels (in order), mean, std and size as JSON in its metadata. Raises `CourseError` where it cannot write."""
+    model, folder, kinds = on_cpu(getattr(model, 'model', model)), Path(folder), ('pt', 'onnx', 'json')
+    stem, (mean, std) = free_stem(folder, name, kinds), norm_of(model)
+    files = {k: folder/f'{stem}.{k}' for k in kinds}
     facts = dict(labels=list(pics.classes), size=pics.size, mean=list(mean), std=list(std), arch=model.pretrained_cfg.get('architecture', ''),
                  prepare='RGB; shorter side to `size` (bicubic), centre square; / 255, − mean, / std; channels first')
-    kinds = ('pt', 'onnx', 'json')
-    files = {k: Path(folder)/f'{free_stem(Path(folder), name, kinds)}.{k}' for k in kinds}
     x = np.resize(np.asarray(pics.x[:3]), (3, pics.size, pics.size, 3))
-    batch = torch.tensor(x).permute(0, 3, 1, 2) / 255
-    batch = (batch - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    with quiet():
-        program = torch.onnx.export(model, (batch,), dynamo=True, verbose=False, input_names=['pictures'], output_names=['logits'], dynamic_shapes=({0: torch.export.Dim('batch')},))
-        program.model.metadata_props.update({k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()})
-        try:
+    batch = for_model(model, x)
+    try:
+        with quiet():
+            program = torch.onnx.export(model, (batch,), dynamo=True, verbose=False, input_names=['pictures'], output_names=['logits'],
+                                        dynamic_shapes=({0: torch.export.Dim('batch')},))
+            program.model.metadata_props.update({k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()})
             program.save(str(files['onnx']), external_data=False)
-            torch.save(model.state_dict(), files['pt'])
-            files['json'].write_text(json.dumps(facts, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
-        except OSError as e: raise CourseError(f"The model could not be written into {folder} ({e.strerror or e}): allow it there, or name another folder.") from None
-    session = onnxruntime.InferenceSession(str(files['onnx']), providers=['CPUExecutionProvider'])
-    soft = lambda z: np.exp(z - z.max(1, keepdims=True)) / np.exp(z - z.max(1, keepdims=True)).sum(1, keepdims=True)
-    difference = max(np.abs(soft(session.run(None, {'pictures': batch[:n].numpy()})[0]) - probabilities(model, x[:n])).max() for n in (1, 3))
-    return files | dict(difference=float(difference))
+        torch.save(model.state_dict(), files['pt'])
+        files['json'].write_text(json.dumps(facts, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+    except OSError as e: raise CourseError(f"The model could not be written into {folder} ({e.strerror or e}): allow it there, or name another folder.") from None
+    session, expected = onnxruntime.InferenceSession(str(files['onnx']), providers=['CPUExecutionProvider']), probabilities(model, x)
+    said = lambda n: torch.tensor(session.run(None, {'pictures': batch[:n].numpy()})[0]).softmax(1).numpy()
+    return files | dict(difference=max(float(np.abs(said(n) - expected[:n]).max()) for n in (1, 3)))
 
 @contextlib.contextmanager
 def quiet():
