@@ -350,11 +350,11 @@ def figures(
     rounds: int=5,
 ) -> dict:  # seconds of a training step, of a validation step and of the rest; what was timed
     "Times two training batches and a validation step, `rounds` times after a warm-up, with the course's network and picture size, on the solar cells."
+    p = profile(name)
     import numpy as np, torch
     from fastai.callback.core import Callback
     from course_utils.data import Pictures, decode, solar_cells
     from course_utils.train import make_learner
-    p = profile(name)
     arch, size, bs = p.pick(smoke='resnet10t', cpu='tf_efficientnet_lite0'), p.pick(smoke=32, cpu=64, gpu=128), 32
     t, classes = solar_cells()
     t = t.iloc[np.linspace(0, len(t) - 1, 4 * bs).astype(int)].assign(split=['train', 'valid'] * 2 * bs).reset_index(drop=True)
@@ -403,16 +403,16 @@ def in_minutes(parts: dict | None) -> str:
     return f"{sum(parts.values()) / 60:.1f} minutes (training {parts['train'] / 60:.1f}, inference {parts['valid'] / 60:.1f}, the rest {parts['rest'] / 60:.1f})"
 
 def preflight(
-    lesson: str='',   # its number, `04`; empty: every lesson, at every profile
+    lesson: str='',   # its number, `04`; empty: every lesson, at every profile whose seconds are kept
     measure=figures,  # profile → figures
 ):
     "Predicts minutes on this machine. For a lesson: at the profile in force. Raises `CourseError` where there is no such lesson."
-    from course_utils.config import PROFILES, CourseError
+    from course_utils.config import CourseError
     from course_utils.report import Card, read_results
     entries = read_results('lessons')
     those = [l for l in entries if l.startswith(lesson)]
     if not those: raise CourseError(f"There is no measured lesson '{lesson}': there are {', '.join(entries) or 'none yet'}.")
-    names = [profile().name] if lesson else list(PROFILES)
+    names = [profile().name] if lesson else ['cpu', 'gpu']  # smoke is for tests: under a minute, and never kept
     known = {name: any(entries[l].get(name, {}).get('preflight') for l in those) for name in names}
     here = {name: measure(name) if known[name] else None for name in names}  # what nothing can be said about is not timed
     say = lambda l, name: f'profile {name}: {in_minutes(predicted(entries[l].get(name, {}), here[name]))}'

@@ -101,37 +101,49 @@ def _webp(sheet, quality) -> bytes:
     Image.fromarray(sheet).save(out, 'WEBP', quality=quality, method=4)
     return out.getvalue()
 
-def _sprite(frames):
-    "All frames as one WebP of at most `PAGE_BYTES` where that can be had: (bytes, columns, frame height, frame width)."
+def _sprite(frames, most=PAGE_BYTES):
+    "All frames as one WebP of at most `most` bytes where that can be had: (bytes, columns, frame height, frame width)."
     shrink = min(1, 960/frames[0].shape[1], 1200/frames[0].shape[0])
     few = frames[::max(1, len(frames)//3)]   # a few tell whether it is worth coding them all
     for scale, quality in _TRIES:
         s = scale*shrink
         fit = (lambda f: f) if s == 1 else (lambda f: cv2.resize(f, None, fx=s, fy=s, interpolation=cv2.INTER_AREA))
         last = (scale, quality) == _TRIES[-1]
-        if not last and len(_webp(_sheet([fit(f) for f in few])[0], quality))*len(frames)/len(few) > PAGE_BYTES: continue
+        if not last and len(_webp(_sheet([fit(f) for f in few])[0], quality))*len(frames)/len(few) > most: continue
         small = [fit(f) for f in frames]
         sheet, cols = _sheet(small)
         data = _webp(sheet, quality)
-        if last or len(data) <= PAGE_BYTES: return data, cols, *small[0].shape[:2]
+        if last or len(data) <= most: return data, cols, *small[0].shape[:2]
 
 # %% ../nbs/reference/explore.ipynb #cdbaad4d
 _SCRIPT = """
 document.querySelectorAll('figure.explorer:not([data-awake])').forEach((fig, k) => {
   fig.dataset.awake = '1';
-  const d = JSON.parse(fig.dataset.explorer), find = s => fig.querySelector(s);
+  let d = JSON.parse(fig.dataset.explorer);
+  const find = s => fig.querySelector(s), rim = d.rim, alt = d.alt;
   const img = find('img'), range = find('input'), label = find('label'), out = find('output'), say = find('figcaption');
   range.id = 'explorer-' + Date.now().toString(36) + '-' + k + Math.random().toString(36).slice(2);
   label.htmlFor = range.id;
+  const choose = find('select'), tracks = [d, ...(d.more || [])];
+  Object.assign(d, {label: label.textContent, min: range.min, max: range.max, step: range.step, value: range.value, src: img.src});
   const show = () => {
     const i = Math.min(d.says.length - 1, Math.round((range.value - range.min) / range.step));
-    img.style.left = -100 * ((i % d.cols) * (d.w + 2 * d.rim) + d.rim) / d.w + '%';
-    img.style.top = -100 * (Math.floor(i / d.cols) * (d.h + 2 * d.rim) + d.rim) / d.h + '%';
+    img.style.left = -100 * ((i % d.cols) * (d.w + 2 * rim) + rim) / d.w + '%';
+    img.style.top = -100 * (Math.floor(i / d.cols) * (d.h + 2 * rim) + rim) / d.h + '%';
     out.textContent = d.shown[i];
     say.textContent = d.says[i];
-    img.alt = d.alt + ' ' + d.says[i];
+    img.alt = alt + ' ' + d.says[i];
   };
   range.addEventListener('input', show);
+  if (choose) choose.addEventListener('change', () => {   // every other slider has frames of its own; those not chosen stand at their start
+    d = tracks[choose.selectedIndex];
+    label.textContent = d.label;
+    for (const k of ['min', 'max', 'step', 'value']) range[k] = d[k];
+    img.src = d.src;
+    find('.explorer-window').style.aspectRatio = d.w + '/' + d.h;
+    img.style.width = 100 * d.cols * (d.w + 2 * rim) / d.w + '%';
+    show();
+  });
   find('.explorer-controls').hidden = false;
   show();
 });
@@ -142,6 +154,10 @@ figure.explorer{margin:1em 0;max-width:100%;color:inherit}
 figure.explorer .explorer-title{font-weight:600;margin:0 0 .4em}
 figure.explorer .explorer-controls{display:flex;flex-wrap:wrap;align-items:center;gap:.2em .8em;margin:0 0 .5em}
 figure.explorer .explorer-controls[hidden]{display:none}
+figure.explorer .explorer-which{padding:.1em .3em;max-width:100%;font:inherit;color:inherit;background:transparent;border:1px solid currentColor;border-radius:3px}
+figure.explorer .explorer-which option{color:#222;background:#fff}
+figure.explorer .explorer-which + label{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+figure.explorer .explorer-controls{position:relative}
 figure.explorer input{flex:1 1 12em;min-width:0;max-width:30em;margin:.4em 0}
 figure.explorer output{min-width:3em;font-variant-numeric:tabular-nums}
 figure.explorer .explorer-window{position:relative;overflow:hidden;max-width:100%}
@@ -201,26 +217,33 @@ class _Live:
         self.sentence.value = f'<div class="explorer-says" role="status" aria-live="polite" style="line-height:1.5">{html.escape(says)}</div>'
 
 # %% ../nbs/reference/explore.ipynb #d0f3b583
-def _page(e) -> str:
-    s = e.master or e.sliders[0]   # the one that moves; the others keep their start
-    places = s.positions()
-    drawn = [e.at(**(e.all_at(v) if e.master else {s.name: v})) for v in places]
+def _track(e, s, most_places=41, most_bytes=PAGE_BYTES):
+    "All positions of one slider, the others at their start: (what the page's script wants to know, the sprite as an address, width in pixels)."
+    places = s.positions(most_places)
+    drawn = [e.at(**(e.all_at(v) if s is e.master else {s.name: v})) for v in places]
     if len({p.shape for p, _ in drawn}) > 1: raise CourseError("draw must return pictures of one size at every position.")
-    data, cols, h, w = _sprite([p for p, _ in drawn])
-    full_w = drawn[0][0].shape[1]
-    start = e.master.value if e.master else s.value
-    i = min(range(len(places)), key=lambda j: abs(places[j]-start))
+    data, cols, h, w = _sprite([p for p, _ in drawn], most_bytes)
+    step = places[1] - places[0]
+    spec = dict(shown=[s.show(v) for v in places], says=[x for _, x in drawn], cols=cols, w=w, h=h, label=s.label, min=places[0], max=places[-1],
+                step=step if s.whole else round(step, 10), value=min(places, key=lambda v: abs(v - (s.value if s is e.master else e.start[s.name]))))
+    return spec, f'data:image/webp;base64,{base64.b64encode(data).decode()}', drawn[0][0].shape[1]
+
+def _page(e) -> str:
+    first, *others = ([e.master] if e.master else []) + e.sliders
+    t, src, full_w = _track(e, first)
+    more = [{**o, 'src': source} for o, source, _ in (_track(e, s, 13, PAGE_BYTES//6) for s in others)]
+    esc = lambda o: html.escape(' '.join(str(o).split()))   # one line: see the end
+    h, w, cols, says, i = t['h'], t['w'], t['cols'], t['says'], round((t['value'] - t['min'])/t['step'])
     left, top = (-100*((k*(size+2*RIM)+RIM)/size) for k, size in ((i % cols, w), (i//cols, h)))
-    says, esc = [x for _, x in drawn], lambda o: html.escape(' '.join(str(o).split()))   # one line: see the end
-    spec = dict(alt=e.alt, shown=[s.show(v) for v in places], says=says, cols=cols, w=w, h=h, rim=RIM)
-    step = places[1]-places[0]
+    spec = dict(alt=e.alt, rim=RIM, **{k: t[k] for k in ('shown', 'says', 'cols', 'w', 'h')}, **(dict(more=more) if more else {}))
+    which = ''.join(f'<option>{esc(o["label"])}</option>' for o in [t, *more])
     parts = [f'<figure class="explorer" data-explorer="{html.escape(json.dumps(spec))}">', f'<style>{_CSS}</style>',
         f'<p class="explorer-title">{esc(e.title)}</p>' if e.title else '',
-        f'<div class="explorer-controls" hidden><label>{esc(s.label)}</label><input type="range" autocomplete="off" min="{places[0]}" max="{places[-1]}" '
-        f'step="{step if s.whole else round(step, 10)}" value="{places[i]}"><output>{esc(s.show(places[i]))}</output></div>',
+        '<div class="explorer-controls" hidden>' + (f'<select class="explorer-which" aria-label="What the slider moves" autocomplete="off">{which}</select>' if more else ''),
+        f'<label>{esc(t["label"])}</label><input type="range" autocomplete="off" min="{t["min"]}" max="{t["max"]}" '
+        f'step="{t["step"]}" value="{t["value"]}"><output>{esc(t["shown"][i])}</output></div>',
         f'<div class="explorer-window" style="width:{full_w}px;aspect-ratio:{w}/{h}"><img alt="{esc(f"{e.alt} {says[i]}".strip())}" '
-        f'src="data:image/webp;base64,{base64.b64encode(data).decode()}" '
-        f'style="width:{100*cols*(w+2*RIM)/w:.6f}%;left:{left:.6f}%;top:{top:.6f}%"></div>',
+        f'src="{src}" style="width:{100*cols*(w+2*RIM)/w:.6f}%;left:{left:.6f}%;top:{top:.6f}%"></div>',
         f'<figcaption aria-live="polite">{esc(says[i])}</figcaption>', f'<script>{_SCRIPT}</script>', '</figure>']
     # No empty lines and no indented ones: in Markdown either would end the HTML.
     return '\n'.join(line.strip() for part in parts for line in part.split('\n') if line.strip())

@@ -86,8 +86,6 @@ explained_in('00',
          r'\text{accuracy}_\text{train} - \text{accuracy}_\text{valid}', also=('gap',)),
     Term('gradient', "For every parameter, how fast the loss rises as the parameter grows. A training step goes the other way.",
          code=('torch.Tensor.backward',)),
-    Term('leakage', "Something of the held-out pictures is in the training pictures: the same module, a near-duplicate, a file of the same series. "
-         "Then the held-out accuracy is too good. Split by group, not by picture.", said=('on both sides',)),
     Term('loss', "The number that training makes smaller. Here it is cross-entropy: minus the logarithm of the probability given to the true class, averaged "
          "over the pictures. It counts how sure the network was, not only whether it was right.", r'-\frac1N\sum_i \log p_{i,\,y_i}',
          ('torch.nn.CrossEntropyLoss', 'course_utils.tta.nll'), also=('cross-entropy', 'NLL')),
@@ -285,4 +283,14 @@ explained_in('11',
     Term('trial', "One training of a search, with settings of its own and a score.", code=('optuna.trial.Trial', 'course_utils.search.trials_table')),
     Term('weight decay', "Every step makes the weights a little smaller, so that only what the pictures keep asking for stays large.",
          r'w \to w\,(1 - \eta\lambda)', ('course_utils.train.make_learner(wd)',)),
+)
+
+# %% ../nbs/reference/terms.ipynb #73973dbf
+explained_in('12',
+    Term('difference hash', "A fingerprint of a picture: shrink it to a few grey values, and note for each whether its right neighbour is brighter. It stays nearly the same when the picture is scaled or saved again.",
+         code=('course_utils.your_pictures.dhash',), also=('dHash',)),
+    Term('Hamming distance', "In how many bits two fingerprints differ.", code=('course_utils.your_pictures.distances',)),
+    Term('leakage', "Something of the held-out pictures is in the training pictures: a copy, a frame of the same film, the same thing photographed twice. "
+         "Then the held-out accuracy is too good, and nobody notices.", code=('course_utils.your_pictures.leaked', 'course_utils.your_pictures.near_pairs')),
+    Term('ONNX', "A file format that holds a whole network, so that programs without the course's code can run it.", code=('course_utils.your_pictures.export', 'onnxruntime.InferenceSession')),
 )

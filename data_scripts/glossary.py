@@ -55,7 +55,7 @@ def with_words(nb, lesson):
 def entry(t, links, met) -> str:
     "A term on the page. JupyterLab makes an anchor of the heading as it stands; the site makes lower case of it, so that a term with capitals gets one more."
     anchor = '' if t.anchor == t.anchor.lower() else f'<a id="{t.anchor}"></a>\n\n'
-    return f"### {t.name}\n\n{anchor}{t.body()}\n\nExplained in {links[t.lesson]}." + (f" Met again in {', '.join(met)}." if met else '')
+    return f"{anchor}### {t.name}\n\n{t.body()}\n\nExplained in {links[t.lesson]}." + (f" Met again in {', '.join(met)}." if met else '')
 
 
 def with_terms(page, folder=ROOT):

@@ -40,6 +40,7 @@ def lessons(
 
 
 def is_case(path): return path.parent.name == 'cases'
+def is_timed(path): return path.parent.name == 'nbs' and path.stem[0].isdigit() or is_case(path)
 
 
 def home(path):
@@ -210,9 +211,10 @@ def machine(profile):
 
 
 def preflight(profile):
-    "This machine's speed now, measured in a process of its own; None where that fails."
+    "This machine's speed now, measured in a process of its own; None, and a line, where that fails."
     r = subprocess.run([sys.executable, str(ROOT/'data_scripts'/'doctor.py'), '--preflight', profile], capture_output=True, text=True)
-    return json.loads(r.stdout) if r.returncode == 0 else None
+    if r.returncode == 0: return json.loads(r.stdout)
+    print(f"No pre-flight, so nothing is predicted ({(r.stderr.strip().splitlines() or ['no reason given'])[-1]}).", flush=True)
 
 
 def kept(path, profile):
@@ -242,7 +244,7 @@ def save(path, nb, seconds, profile, scratch, here=None, predicted_s=None):
     "Keeps a whole run: the outputs, the numbers the lesson measured, its seconds and what was predicted, and the machine's pre-flight."
     top = home(path).parent
     write(clean(nb, (scratch/'nbs', scratch, top)), path)
-    if not (path.parent == top/'nbs' and path.stem[0].isdigit() or is_case(path)): return  # pages and the reference teach nothing that is timed
+    if not is_timed(path): return  # pages and the reference teach nothing that is timed
     results = top/'results'
     for f in (scratch/'results').rglob('*'):
         kept = results/f.relative_to(scratch/'results')
@@ -286,9 +288,9 @@ def main(argv=None):
     if not wanted: raise CourseError('There are no lessons in nbs/ yet.')
     for path in wanted:
         # What was kept is about the lessons' own pictures, and of training everything anew.
-        here = preflight(name) if path.parent == home(path) and not data else None
+        here = preflight(name) if is_timed(path) and not data else None
         parts = predicted(kept(path, name), here)
-        if here: print(f'{path.stem}: predicted, {in_minutes(parts)}.', flush=True)
+        if here: print(f'{path.stem}, predicted: {in_minutes(parts)}.', flush=True)
         try: nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem)
         except PicturesMissing as e:
             missing.append(str(e))
@@ -302,6 +304,7 @@ def main(argv=None):
         if a.save: save(path, nb, seconds, name, scratch/path.stem, here, sum(parts.values()) if parts else None)
     if len(missing) == len(wanted): raise CourseError(f"Nothing was run. {missing[0]}")
     if rows: print('\n'.join(report(rows)))
+    if not a.save and any(p for _, p, _ in rows): print('Predicted is a first run: trainings that were kept before are found again, which is quicker (COURSE_FRESH=1 trains anew).')
     if a.save:
         from readme import update
         update()

@@ -3,13 +3,13 @@ import importlib, inspect, re
 from pathlib import Path
 
 from execnb.nbio import mk_cell, read_nb
+from latex2mathml.converter import convert
 from nbdev.config import get_config
 from nbdev.doclinks import nbglob
 from nbdev.process import Processor
 from nbdev.processors import _default_exp
 from nbdev.showdoc import show_doc
 
-from data_scripts.mathml import mathml
 
 RUN = '''::: {{.run-it}}
 Read here, or run it yourself: `git clone {repo}`, then `make lab`, and open [`{path}`]({repo}/blob/{branch}/{path}). The numbers on this page are those of the run that is kept in the notebook.
@@ -102,6 +102,25 @@ class Links(Processor):
         if cell.cell_type == 'markdown': cell.source = self.linked(cell.source)
         for o in cell.get('outputs', []):
             if 'text/markdown' in o.get('data', {}): o['data']['text/markdown'] = self.linked(''.join(o['data']['text/markdown']))
+
+
+# Code first, so that a dollar in it stays one. Dollars as Pandoc reads them: no space inside, no digit behind.
+PIECES = re.compile(r'(?P<code>^(?P<f>`{3,}|~{3,}).*?^(?P=f)|(?P<t>`+)(?!`).*?(?<!`)(?P=t)(?!`))|\$\$(?P<block>.+?)\$\$|(?<![\\$])\$(?P<inline>[^\s$](?:[^$\n]*[^\s$\\])?)\$(?!\d)',
+                    re.S | re.M)
+
+
+def formula(tex, display=False):
+    "TeX as MathML. Raises `ValueError` for what latex2mathml cannot read: better no site than a page with half a formula."
+    try: out = convert(tex, display='block' if display else 'inline')
+    except Exception as e: raise ValueError(f'The formula {tex} cannot be written: {e!r}') from None
+    if '\\' in out: raise ValueError(f'The formula {tex} cannot be written: a command in it is not known.')
+    return out
+
+
+def mathml(markdown):
+    "Markdown whose TeX has become MathML."
+    def one(m): return m['code'] or (formula(m['block'], True) if m['block'] else formula(m['inline']))
+    return PIECES.sub(one, markdown)
 
 
 class Maths(Processor):

@@ -42,8 +42,11 @@ def site_root(root=ROOT):
 
 
 def finish(docs):
-    "What neither engine does: boxes that scroll, the first page, the page for unknown addresses, and themes that fetch nothing from elsewhere."
-    for page in docs.rglob('*.html'): page.write_text(page.read_text(encoding='utf-8').replace('</body>', SCROLLS + '</body>'), encoding='utf-8')
+    "What neither engine does: boxes that scroll and sections that open by keyboard, the first page, the page for unknown addresses, and themes that fetch nothing from elsewhere."
+    for page in docs.rglob('*.html'):
+        text = page.read_text(encoding='utf-8').replace('</body>', SCROLLS + '</body>')
+        text = re.sub(r'(<a class="sidebar-item[^>]*)role="navigation"', r'\1role="button" href="#"', text)   # the keyboard opens a section, too
+        page.write_text(text, encoding='utf-8')
     (docs/'index.html').write_text(REDIRECT, encoding='utf-8')
     (docs/'404.html').write_text(LOST.format(root=site_root()), encoding='utf-8')
     for css in docs.rglob('*.css'):   # Bootswatch's themes would fetch a font from Google

@@ -115,7 +115,8 @@ class Lab:
             if not self.kernel_ready(name): return False
             page.keyboard.press('Control+s')   # cells out of sight are not in the page: ask the file instead
             page.wait_for_timeout(300)
-            done, error = self.outcome(name)
+            try: done, error = self.outcome(name)
+            except json.JSONDecodeError: return False   # it is being saved
             if error: raise AssertionError(f'{name} stopped at an error:\n{error}')
             return done
         wait_for(finished, timeout_s, f'{name} did not run to its end within {timeout_s} s', every_s=.3)

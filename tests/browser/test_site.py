@@ -12,8 +12,10 @@ from data_scripts import site
 
 pytestmark = pytest.mark.browser
 AXE = Path(find_spec('axe_playwright_python').origin).parent
-# One of each kind, for what takes long.
-KINDS = ['nbs/index.html', 'nbs/07_gradcam.html', 'nbs/reference/explore.html', 'nbs/exercises/ex_05.html', '404.html']
+REPO = Path(__file__).resolve().parents[2]
+ADDRESSES = ['404.html', *sorted(p.relative_to(REPO).with_suffix('.html').as_posix() for folder in ('nbs', 'nbs/reference', 'nbs/exercises', 'nbs/cases')
+                                 for p in (REPO/folder).glob('*.ipynb'))]
+LESSONS = [a for a in ADDRESSES if re.match(r'nbs/\d\d_', a)]
 
 
 class Quiet(site.Handler):
@@ -30,12 +32,6 @@ def at(docs):
     server.server_close()
 
 
-def addresses(docs): return sorted(p.relative_to(docs).as_posix() for p in docs.rglob('*.html') if p.name != 'index.html' or p.parent != docs)
-
-
-def lessons(docs): return [a for a in addresses(docs) if re.match(r'nbs/\d\d_', a)]
-
-
 @pytest.fixture(scope='module')
 def visit(browser, at):
     "Opens a page of the site in one context for each set of options, and fails where a script fails or a request leaves the site."
@@ -44,6 +40,7 @@ def visit(browser, at):
         key = json.dumps(options, sort_keys=True)
         if key not in contexts:
             page = browser.new_context(**{'viewport': dict(width=1280, height=800), **options}).new_page()
+            page.set_default_timeout(120_000)   # a busy machine
             page.on('pageerror', lambda e: wrong.append(f'{page.url}: {e}'))
             page.on('request', lambda r: None if r.url.startswith((at, 'data:', 'blob:')) else wrong.append(f'{page.url} asks for {r.url}'))
             page.on('response', lambda r: wrong.append(f'{page.url}: {r.status} for {r.url}') if r.status >= 400 else None)
@@ -62,19 +59,25 @@ def visit(browser, at):
 POSITIONS = """async fig => {
   const input = fig.querySelector('input'), img = fig.querySelector('img'), out = fig.querySelector('output'), window_ = fig.querySelector('.explorer-window');
   await img.decode();
-  const d = JSON.parse(fig.dataset.explorer), c = new OffscreenCanvas(d.w, d.h).getContext('2d', {willReadFrequently: true}), found = [];
+  const sheet = await createImageBitmap(img);   // decoded once
+  const all = JSON.parse(fig.dataset.explorer), choose = fig.querySelector('select'), d = choose && choose.selectedIndex ? all.more[choose.selectedIndex - 1] : all, c = new OffscreenCanvas(d.w, d.h).getContext('2d', {willReadFrequently: true}), found = [];
   for (let i = 0; i < d.says.length; i++) {
     input.value = +input.min + i * input.step;
     input.dispatchEvent(new Event('input'));
     const w = window_.getBoundingClientRect(), o = img.getBoundingClientRect(), scale = img.naturalWidth / o.width;
     c.clearRect(0, 0, d.w, d.h);
-    c.drawImage(img, (w.left - o.left) * scale, (w.top - o.top) * scale, w.width * scale, w.height * scale, 0, 0, d.w, d.h);
-    const px = c.getImageData(0, 0, d.w, d.h).data, thumb = [];
-    for (let y = 0; y < d.h; y += 7) for (let x = 0; x < d.w; x += 11) thumb.push(px[4 * (y * d.w + x)], px[4 * (y * d.w + x) + 1], px[4 * (y * d.w + x) + 2]);
-    found.push({value: out.textContent, says: fig.querySelector('figcaption').textContent, alt: img.alt, thumb});
+    const x0 = (w.left - o.left) * scale, y0 = (w.top - o.top) * scale;   // whole pixels of the sprite, but for the screen's own grid
+    c.drawImage(sheet, Math.round(x0), Math.round(y0), d.w, d.h, 0, 0, d.w, d.h);
+    const px = c.getImageData(0, 0, d.w, d.h).data;
+    let thumb = '';
+    for (let y = 0; y < d.h; y += 7) for (let x = 0; x < d.w; x += 11) thumb += String.fromCharCode(...px.subarray(4 * (y * d.w + x), 4 * (y * d.w + x) + 3));
+    found.push({off: Math.max(Math.abs(x0 - Math.round(x0)), Math.abs(y0 - Math.round(y0)), Math.abs(w.width * scale - d.w)), value: out.textContent, says: fig.querySelector('figcaption').textContent, alt: img.alt, thumb: btoa(thumb)});
   }
   return found;
 }"""
+
+
+def pixels(o): return np.frombuffer(base64.b64decode(o['thumb']), np.uint8).astype(int)
 
 
 def cells(figure):
@@ -92,15 +95,16 @@ def compare(figure, name=''):
     assert len(shown) == len(frames) > 1
     for i, (frame, o) in enumerate(zip(frames, shown)):
         assert (o['value'], o['says'], o['alt']) == (spec['shown'][i], spec['says'][i], f"{spec['alt']} {spec['says'][i]}"), (name, i)
+        assert o['off'] < .5, (name, i, 'the window is not on a frame')
         mine = frame[::7, ::11].astype(int)
-        worst = max(worst, abs(np.array(o['thumb']).reshape(mine.shape) - mine).mean())
+        worst = max(worst, abs(pixels(o).reshape(mine.shape) - mine).mean())
     return worst, len(frames)
 
 
-def test_every_slider_at_every_position(visit, docs):
+def test_every_slider_at_every_position(visit):
     "The page's pixels, value and sentence are those of the frame that Python wrote, at every position; keys move it, and the picture with it."
     sliders = places = 0
-    for address in lessons(docs):
+    for address in LESSONS:
         page = visit(address)
         for figure in page.locator('figure.explorer').all():
             figure.scroll_into_view_if_needed()
@@ -113,37 +117,49 @@ def test_every_slider_at_every_position(visit, docs):
                 seen[key] = output.inner_text(), img.get_attribute('style')
             assert len({v for v, _ in seen.values()}) > 1 and len({s for _, s in seen.values()}) > 1, f'{address}: keys do not move {figure.locator("label").inner_text()}'
             worst, n = compare(figure, address)
-            assert worst < 3, f'{address}, {figure.locator("label").inner_text()}: the page shows {worst:.1f} grey levels from what Python drew'
+            assert worst < .5, f'{address}, {figure.locator("label").inner_text()}: the page shows {worst:.1f} grey levels from the frame of that position'
             sliders, places = sliders + 1, places + n
     print(f'\n{sliders} sliders, {places} positions: each shows what Python drew')
     assert sliders >= 12
 
 
-def test_an_explorer_shows_what_draw_returns(browser, tmp_path):
-    "From `draw` to the page: every frame, through WebP, is the picture of its position and of no other."
+@pytest.mark.parametrize('together', [False, True])
+def test_an_explorer_shows_what_draw_returns(browser, together):
+    "From `draw` to the page, for every slider the reader can choose: each frame, through WebP, is the picture of its position and of no other."
     import cv2
     from course_utils.explore import Explorer, Slider
-    def draw(k):
+    def draw(across, down):
         picture = np.full((120, 160, 3), 230, np.uint8)
-        cv2.rectangle(picture, (8*k, 20), (8*k + 30, 90), (30 + 8*k, 60, 200 - 8*k), -1)
-        return picture, f'k is {k}.'
-    e = Explorer(draw, [Slider('k', 'k', 0, 15, 1, 3)], alt='A square.')
+        cv2.rectangle(picture, (8*across, 6*down), (8*across + 30, 6*down + 40), (30 + 8*across, 60 + 9*down, 200 - 8*across), -1)
+        return picture, f'{across} across, {down} down.'
+    e = Explorer(draw, [Slider('across', 'Across', 0, 15, 1, 3), Slider('down', 'Down', 0, 12, 1, 5)], alt='A square.',
+                 master=Slider('all', 'Both', 0, 12, 1, 2) if together else None)
+    tracks = ([('Both', lambda v: (v, v), 13)] if together else []) + [
+        ('Across', lambda v: (v, e.start['down']), 13 if together else 16), ('Down', lambda v: (e.start['across'], v), 13)]
     page = browser.new_page()
     page.set_content(e.html())
-    shown = page.locator('figure').evaluate(POSITIONS)
-    drawn = [draw(k)[0][::7, ::11].astype(int) for k in range(16)]
-    for k, o in enumerate(shown):
-        far = [abs(np.array(o['thumb']).reshape(d.shape) - d).mean() for d in drawn]
-        assert np.argmin(far) == k and far[k] < 6, (k, far)
+    figure = page.locator('figure')
+    for label, values, n in tracks:
+        figure.locator('select').select_option(label)
+        assert figure.get_by_role('slider', name=label, exact=True).count() == 1
+        shown = figure.evaluate(POSITIONS)
+        places = [int(o['value']) for o in shown]
+        drawn = [draw(*values(v)) for v in places]
+        assert len(set(places)) == len(places) and places[0] == 0
+        for k, (o, (_, says)) in enumerate(zip(shown, drawn)):
+            far = [abs(pixels(o).reshape(d[::7, ::11].shape) - d[::7, ::11]).mean() for d, _ in drawn]
+            assert o['says'] == says and np.argmin(far) == k and far[k] < 6, (label, k, far)
     page.close()
 
 
 def test_a_slider_that_shows_the_wrong_frame_is_found(visit):
     page = visit('nbs/04_sgdr.html')
     figure = page.locator('figure.explorer').first
-    assert compare(figure)[0] < 3
-    page.evaluate("const i = document.querySelector('figure.explorer img'); i.style.transform = 'translate(-40%, 0)'")
-    assert compare(figure)[0] > 3
+    assert compare(figure)[0] < .5
+    img = figure.locator('img')
+    one = json.loads(figure.get_attribute('data-explorer'))
+    img.evaluate("(i, d) => i.style.transform = `translate(${-100 / d.cols}%, 0)`", one)   # always the next frame
+    assert compare(figure)[0] > .5
 
 
 DRAG = """fig => new Promise(done => {
@@ -161,7 +177,7 @@ DRAG = """fig => new Promise(done => {
 })"""
 
 
-def test_drag_to_paint(visit, docs):
+def test_drag_to_paint(visit):
     "From a slider's event to the frame after it. Under 30 ms on a quiet machine; asserted with room for a busy one."
     medians = {}
     for address in ('nbs/01_augmentation.html', 'nbs/04_sgdr.html', 'nbs/07_gradcam.html'):
@@ -174,36 +190,42 @@ def test_drag_to_paint(visit, docs):
 
 # ---- every page, at 1280 and 360 pixels ----
 
-# axe looks at every element. Of the coloured words in code, one of each class and theme says what all the others would.
+# axe looks at every element, for a long time. One coloured word of each class says what the others in its theme would, and so do
+# three blocks of code, plain paragraphs and rows of a kind. (Pictures, headings, links and labels all stay.)
 THIN = """() => {
-  const seen = new Set();
-  for (const s of document.querySelectorAll('pre span')) {
-    if (s.children.length) continue;
-    if (seen.has(s.className)) s.replaceWith(s.textContent); else seen.add(s.className);
-  }
-  for (const t of document.querySelectorAll('table')) [...t.querySelectorAll('tbody tr')].slice(3).forEach(o => o.remove());
+  const seen = {}, times = key => seen[key] = (seen[key] || 0) + 1, kind = o => o.tagName + o.className, main = document.querySelector('main');
+  for (const o of main.querySelectorAll('pre')) if (times('pre' + kind(o) + kind(o.parentElement)) > 3) o.remove();
+  for (const o of main.querySelectorAll('pre span')) if (!o.children.length && times(o.className) > 1) o.replaceWith(o.textContent);
+  for (const o of main.querySelectorAll('p, li, td')) if (!o.children.length && times(kind(o) + kind(o.parentElement)) > 3) o.textContent = '';
 }"""
 
 
 def axe_findings(page, only=None):
     page.evaluate(THIN)
-    page.add_script_tag(path=next(AXE.rglob('axe.min.js')))
+    if not page.evaluate('!!window.axe'): page.add_script_tag(path=next(AXE.rglob('axe.min.js')))
     options = dict(resultTypes=['violations'], **(dict(runOnly=only) if only else {}))
     found = page.evaluate('o => axe.run(o)', options)['violations']
     return [f'{v["id"]}: {n["html"][:120]} ({n["failureSummary"][:200]})' for v in found if v['impact'] in ('serious', 'critical') for n in v['nodes']]
 
 
-def test_every_page_is_accessible(visit, docs):
-    wrong = {a: f for a in addresses(docs) if (f := axe_findings(visit(a, color_scheme='light')))}
-    assert not wrong, json.dumps(wrong, indent=1)
-
-
-def test_every_page_has_contrast_in_the_dark(visit, docs):
-    page = visit('nbs/index.html', color_scheme='dark')
-    assert page.evaluate("document.documentElement.classList.contains('quarto-dark')")
-    assert max(map(int, re.findall(r'\d+', page.evaluate('getComputedStyle(document.body).backgroundColor'))[:3])) < 80, 'the dark page is not dark'
-    wrong = {a: f for a in addresses(docs) if (f := axe_findings(visit(a, color_scheme='dark'), ['color-contrast']))}
-    assert not wrong, json.dumps(wrong, indent=1)
+@pytest.mark.parametrize('address', ADDRESSES)
+def test_page(visit, address):
+    "Loaded once: no serious finding of axe in light, none of contrast in dark, no sideways scrolling at 360 pixels, and no request elsewhere (see `visit`)."
+    page = visit(address, color_scheme='light')
+    page.set_viewport_size(dict(width=360, height=740))
+    assert page.evaluate('document.documentElement.scrollWidth') <= 360
+    page.set_viewport_size(dict(width=1280, height=800))
+    found = axe_findings(page)
+    assert not found, '\n'.join(found)
+    if (toggle := page.locator('.quarto-color-scheme-toggle:visible')).count():
+        toggle.first.click()
+        page.mouse.move(0, 0)
+    else: page.emulate_media(color_scheme='dark')
+    page.wait_for_function("Math.max(...getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3)) < 80", timeout=10_000)
+    found = axe_findings(page, ['color-contrast'])
+    page.evaluate('localStorage.clear()')
+    page.emulate_media(color_scheme='light')
+    assert not found, 'dark: ' + '\n'.join(found)
 
 
 def test_axe_bites(visit):
@@ -213,14 +235,9 @@ def test_axe_bites(visit):
     assert all(rule in found for rule in ('image-alt', 'color-contrast', 'button-name')), found
 
 
-def test_a_telephone_never_scrolls_sideways(visit, docs):
-    wide = {a: w for a in addresses(docs) if (w := visit(a, viewport=dict(width=360, height=740)).evaluate('document.documentElement.scrollWidth')) > 360}
-    assert not wide, wide
-
-
-def test_without_scripts(visit, docs):
+def test_without_scripts(visit):
     "The still and its sentence are there, no slider that does nothing, and the text of the page."
-    for address in lessons(docs):
+    for address in LESSONS:
         page = visit(address, java_script_enabled=False)
         assert len(page.locator('main').inner_text()) > 3000
         for figure in page.locator('figure.explorer').all():
@@ -239,12 +256,16 @@ def test_formulas_are_drawn(visit):
 
 def test_the_keyboard_is_seen(visit):
     page = visit('nbs/04_sgdr.html')
-    for selector in ('main a', 'figure.explorer input', 'details > summary', '.sidebar-link'):
+    for selector in ('main a', 'figure.explorer input', 'details > summary', '#quarto-sidebar a[href$=".html"]'):
         it = page.locator(selector).first
         it.scroll_into_view_if_needed()
         page.keyboard.press('Tab')   # the keyboard is in use
         it.focus()
         assert it.evaluate("o => { const s = getComputedStyle(o); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2 }"), selector
+    section = page.locator('#quarto-sidebar .sidebar-item-toggle').first
+    section.focus()
+    page.keyboard.press('Enter')
+    assert section.get_attribute('aria-expanded') == 'false'
 
 
 def test_print_and_reduced_motion(visit):
@@ -256,14 +277,15 @@ def test_print_and_reduced_motion(visit):
     assert page.evaluate("[...document.querySelectorAll('main *, #quarto-sidebar *')].every(o => parseFloat(getComputedStyle(o).transitionDuration) === 0)")
 
 
-def test_first_paint(browser, at, docs):
-    "First contentful paint with the processor slowed down four times. Under 1 s on a quiet machine; asserted with room for a busy one."
+def test_first_paint(browser, at):
+    "First contentful paint with the processor slowed down four times. Under 1 s on a quiet machine; on a busy one, no more than five times that of a page of three lines."
     times = {}
-    for address in ('nbs/index.html', 'nbs/01_augmentation.html', 'nbs/10_troubled_data.html'):
+    for address in ('404.html', 'nbs/01_augmentation.html', 'nbs/10_troubled_data.html'):
         best = 9e9
         for _ in range(2):
             context = browser.new_context(viewport=dict(width=1280, height=800))
             page = context.new_page()
+            page.set_default_timeout(120_000)
             context.new_cdp_session(page).send('Emulation.setCPUThrottlingRate', dict(rate=4))
             page.goto(at + address)
             best = min(best, page.evaluate("""new Promise(done => new PerformanceObserver(l => done(l.getEntriesByName('first-contentful-paint')[0].startTime))
@@ -271,7 +293,7 @@ def test_first_paint(browser, at, docs):
             context.close()
         times[address] = best
     print(f'\nfirst contentful paint at a quarter of the speed: {", ".join(f"{a} {t:.0f} ms" for a, t in times.items())}')
-    assert max(times.values()) < 6000
+    assert max(times.values()) < max(3000, 5 * times['404.html'])
 
 
 # ---- finding one's way ----

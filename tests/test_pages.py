@@ -1,0 +1,166 @@
+"""The course home and the cheat sheet: what they draw from results/, and that every line of the sheet runs."""
+import ast, inspect, json, re
+
+import nbformat
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from course_utils.data import photo
+from data_scripts.lessons import ROOT, lessons
+
+NBS = ROOT/'nbs'
+
+
+def cells(name, kind='code'): return [c.source for c in nbformat.read(NBS/f'{name}.ipynb', 4).cells if c.cell_type == kind]
+
+
+def run_cells(sources, ns):
+    "Runs cells as a kernel does: the value of a cell's last line is shown."
+    shown = []
+    ns.setdefault('display', shown.append)
+    for source in sources:
+        tree = ast.parse(source)
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, 'cell', 'exec'), ns)
+        if last and (value := eval(compile(ast.Expression(last.value), 'cell', 'eval'), ns)) is not None: shown.append(value)
+    return shown
+
+
+# ---- the cheat sheet ----
+
+SHEET = next(s for s in cells('cheat_sheet', 'markdown') if s.startswith('## From what you see'))
+ROWS = [[c.strip() for c in row.strip('|').split('|')] for row in SHEET.splitlines() if row.startswith('|')][2:]
+LINES = [line for row in ROWS for line in re.findall('<br>`([^`]+)`', row[1])]
+
+
+@pytest.fixture(scope='module')
+def sheet():
+    "What the sheet's imports give."
+    ns = {}
+    exec(cells('cheat_sheet')[0], ns)
+    return ns
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    "A folder of two classes of small photographs."
+    folder, rng = tmp_path_factory.mktemp('data')/'small', np.random.default_rng(0)
+    for name in ('chelsea', 'coffee'):
+        (folder/name).mkdir(parents=True)
+        whole = photo(name, 120)
+        for i in range(12):
+            y, x = rng.integers(0, 50, 2)
+            Image.fromarray(whole[y:y + 64, x:x + 64]).save(folder/name/f'{i}.png')
+    return folder
+
+
+def test_every_line_of_the_sheet_runs(sheet, small, tmp_path):
+    "In their order, in one kernel, as they stand; only the epochs are cut to one."
+    assert len(LINES) == len(ROWS) >= 18
+    with pytest.MonkeyPatch.context() as m:
+        for name, value in dict(COURSE_DATA=small, COURSE_CACHE=tmp_path, COURSE_PROFILE='smoke').items(): m.setenv(name, str(value))
+        train = sheet['train']
+        ns = dict(sheet, arch='tf_efficientnet_lite0', objective=lambda trial: trial.suggest_float('x', 0, 1),
+                  train=lambda pics, arch, epochs, *args, **kw: train(pics, arch, min(epochs, 1), *args, quiet=True, **kw))
+        shown = {line: run_cells([line], ns) for line in LINES}
+    assert all(shown[line] for line in LINES if not re.match(r'\w+ = ', line)), 'a line without a value teaches nothing'
+
+
+@pytest.mark.parametrize('line', ['train(pics, arch, 8, smoothing=.1)', 'find_rate(pics)', 'tta(run.model)'])
+def test_a_line_that_is_out_of_date_fails(line, sheet, small, monkeypatch):
+    monkeypatch.setenv('COURSE_DATA', str(small))
+    ns = dict(sheet, arch='regnetx_002', pics=sheet['load_pictures'](size=32, cache=False), run=type('Run', (), dict(model=None)))
+    with pytest.raises((TypeError, NameError)): run_cells([line], ns)
+
+
+def test_every_row_names_a_lesson_that_is_there():
+    named = [re.findall(r'\[lesson (\d\d)\]\((\d\d_\w+\.ipynb)\)', row[1]) for row in ROWS]
+    assert all(len(n) == 1 and n[0][1].startswith(n[0][0]) and (NBS/n[0][1]).exists() for n in named)
+    assert {n[0][0] for n in named} >= {p.name[:2] for p in lessons()}
+
+
+def test_the_calls_are_as_the_modules_have_them(sheet):
+    nb = nbformat.read(NBS/'cheat_sheet.ipynb', 4)
+    cell = next(c for c in nb.cells if c.cell_type == 'code' and 'inspect.signature' in c.source)
+    fresh = run_cells([cell.source], dict(sheet))[0].data
+    assert ''.join(cell.outputs[0].data['text/markdown']) == fresh, 'the table of calls is out of date: make lessons ONLY=cheat_sheet PROFILE=cpu SAVE=1'
+    for name in ('train', 'lr_find', 'tta'):
+        row = re.search(rf'`{name}\((.*?)\)`:', fresh)[1]
+        assert all(p in row for p in inspect.signature(sheet[name]).parameters if p != 'kwargs')
+
+
+# ---- what both draw from the ladder ----
+
+@pytest.fixture
+def ladder(tmp_path, monkeypatch):
+    "Writes a ladder as data_scripts/measure.py does: rung → share of pictures named right."
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    rng = np.random.default_rng(0)
+    def write(rungs):
+        runs, hard = {}, rng.random(300)
+        for arm, share in rungs.items():
+            for seed in range(5):
+                hit = hard + rng.normal(0, .02, 300) < share
+                runs[f'{arm} {seed}'] = dict(settings=dict(arm=arm, seed=seed), right=''.join(map(str, hit.astype(int))), loss=list(np.where(hit, .2, 1.5)),
+                                             seconds=60., data='solar cpu', device='CPU, 2 threads', date='2026-01-01', versions=dict(torch='2'))
+        (tmp_path/'ladder.json').write_text(json.dumps(dict(runs=runs)))
+    return write
+
+
+def recipe(sheet):
+    return run_cells([s for s in cells('cheat_sheet') if 'seeds' in s and 'inspect' not in s], dict(sheet))
+
+
+def test_the_recipe_leaves_out_what_did_not_help(ladder, sheet, capsys):
+    ladder({'baseline': .6, '+ augmentation': .7, '+ transfer': .7, '+ found rate': .6, '+ one-cycle': .8})
+    table = recipe(sheet)[0]
+    said = capsys.readouterr().out
+    assert "climb(climbed('+ one-cycle', without=['+ transfer', '+ found rate']))" in said
+    assert 'pretrained' not in said and 'schedule=one_cycle' in said and '5 seeds' in said
+    assert list(table.index) == ['+ augmentation', '+ transfer', '+ found rate', '+ one-cycle'] and list(table.iloc[:, 1]) == ['better', 'not told apart', 'worse', 'better']
+
+
+def test_without_a_ladder_both_pages_say_so(tmp_path, monkeypatch, sheet, capsys):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    assert recipe(sheet) == [] and capsys.readouterr().out == 'Not measured yet: python data_scripts/measure.py ladder\n'
+    shown = run_cells(cells('index')[1:], {})
+    assert [type(s).__name__ for s in shown] == ['Markdown'] and capsys.readouterr().out == 'Not measured yet: python data_scripts/measure.py ladder\n'
+
+
+def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys):
+    ladder({'baseline': .6, '+ augmentation': .7, '+ transfer': .8})
+    (tmp_path/'lessons.json').write_text(json.dumps({'00_overfitting': dict(cpu=dict(seconds=90), smoke=dict(seconds=9)), '03_lr_finder': dict(cpu=dict(seconds=150)), '04_sgdr': {}}))
+    (tmp_path/'lesson_03.json').write_text('{"headline": "it falls"}')
+    figure, minutes = run_cells(cells('index')[1:], {})
+    assert '+ transfer' in figure.alt and 'baseline' not in figure.alt
+    assert re.search(r'From (5\d|6\d)\.\d% at the bottom to (7\d|8\d)\.\d% at the top, where one training takes 1\.0 minutes', capsys.readouterr().out)
+    assert minutes.data.splitlines()[2:] == ['| [00](00_overfitting.ipynb) | 1.5 | — |', '| [03](03_lr_finder.ipynb) | 2.5 | it falls |', '| all | 4 | |']
+
+
+# ---- the home page and the README say the same ----
+
+def test_home_and_readme_name_the_same_commands_and_lessons():
+    home, readme = '\n'.join(cells('index', 'markdown')), (ROOT/'README.md').read_text()
+    commands = lambda text: re.findall(r'^(make \w+) +#', text, re.M)
+    assert commands(home) == commands(readme) == ['make lab', 'make test']
+    listed = re.findall(r'^\d+\. \[.+?\]\((\w+\.ipynb)\)', home, re.M)
+    assert listed == [p.name for p in lessons()] and all(f'(nbs/{n})' in readme for n in listed)
+
+
+# ---- the pictures that stand for the site ----
+
+def test_favicon_and_card_are_there_and_named():
+    site = yaml.safe_load((ROOT/'_quarto.yml').read_text())['website']
+    card = ROOT/site['image'].removeprefix('/')  # without the stroke smalldocs would look beside each page
+    assert Image.open(card).size == (1200, 630) and card.stat().st_size < 300_000
+    assert (ROOT/site['favicon']).read_text().startswith('<svg') and site['open-graph'] and site['twitter-card']['card-style'] == 'summary_large_image'
+
+
+def test_the_card_is_drawn_from_the_title():
+    from data_scripts.card import draw
+    card = draw(dict(title='One two', description='three four five six'))
+    assert card.size == (1200, 630) and card.tobytes() == draw(dict(title='One two', description='three four five six')).tobytes()
+    assert card.tobytes() != draw(dict(title='Another', description='three four five six')).tobytes()
