@@ -348,7 +348,8 @@ class Advice:
         columns = ''.join(f'<th scope="col" {left}>{c}</th>' for c in ('looked at', 'found', 'what it means', 'what the recipe does'))
         frame = 'border:1px solid #8886;border-left:4px solid #0072B2;border-radius:6px;padding:.6em 1em;margin:.5em 0;max-width:72em;overflow-wrap:anywhere'
         return (f'<div class="course-card" style="{frame}"><table><caption style="text-align:left"><b>{esc(self.head)}</b></caption>'
-                f"<thead><tr>{columns}</tr></thead><tbody>{''.join(map(row, self.findings))}</tbody></table><p><b>Recipe</b> · {esc(self.recipe_words)}</p><p>{esc(self.said)}</p></div>")
+                f"<thead><tr>{columns}</tr></thead><tbody>{''.join(map(row, self.findings))}</tbody></table><p><b>Recipe</b> · {esc(self.recipe_words)}</p>"
+                f'<p>{esc(self.said)}</p></div>')
 
 def recommend(
     folder: str | Path | None=None,  # a folder of class folders, or the name of a fetched data set; None reads `COURSE_DATA`
@@ -472,13 +473,18 @@ def recipe_notebook(advice: Advice):
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(kernelspec=dict(display_name='python3', language='python', name='python3')))
 
 def write_notebook(advice: Advice, folder: Path):
-    "Writes `recipe.ipynb`, or where that is taken `recipe-2.ipynb`, and so on."
-    advice.notebook = folder/f"{free_stem(folder, 'recipe', ['ipynb'])}.ipynb"
+    "Writes `recipe.ipynb`, or where that is taken `recipe-2.ipynb`, and so on. One that is there with the same content is not written again."
+    nb = recipe_notebook(advice)
+    for k, cell in enumerate(nb.cells): cell.id = f'recipe-{k}'  # nbformat draws them at random
+    text = nbformat.writes(nb) + '\n'
     try:
-        with advice.notebook.open('x', encoding='utf-8') as f: f.write(nbformat.writes(recipe_notebook(advice)) + '\n')
+        same = next((p for p in sorted(folder.glob('recipe*.ipynb')) if p.read_text(encoding='utf-8', errors='replace') == text), None)
+        advice.notebook = same or folder/f"{free_stem(folder, 'recipe', ['ipynb'])}.ipynb"
+        if not same:
+            with advice.notebook.open('x', encoding='utf-8') as f: f.write(text)
     except OSError as e: raise CourseError(f"The recipe could not be written into {folder} ({e.strerror or e}): allow it there, or write=False.") from None
-    taken = '' if advice.notebook.stem == 'recipe' else 'recipe.ipynb was there already and is left as it is. '
-    advice.said = f'{taken}A notebook that does all this was written into the folder: {advice.notebook.name}.'
+    taken = '' if same or advice.notebook.stem == 'recipe' else 'recipe.ipynb was there already and is left as it is. '
+    advice.said = f"{taken}A notebook that does all this {'lies in' if same else 'was written into'} the folder: {advice.notebook.name}."
 
 # %% ../nbs/12_your_pictures.ipynb #82db51b4
 def for_model(model, x) -> torch.Tensor:  # `(N, 3, H, W)` float32
