@@ -261,12 +261,12 @@ def on_colour(pics: Pictures) -> list:
     "Colour or grey; and whether that gives a class away."
     grey = greys(pics.x)
     share = np.array([grey[pics.y == k].mean() for k in range(len(pics.classes))])
-    of = ' and '.join(f"{share[k]:.0%} of '{pics.classes[k]}'" for k in (share.argmax(), share.argmin()))
-    shortcut = share.max() - share.min() > .3
+    of = ', ' + ' and '.join(f"{share[k]:.0%} of '{pics.classes[k]}'" for k in (share.argmax(), share.argmin())) if np.ptp(share) else ''
+    shortcut = np.ptp(share) > .3
     means = ('Classes can be told apart by colour alone: a shortcut that fails on new pictures (lesson 07).' if shortcut else
              'The three channels are equal, which ImageNet weights can live with.' if grey.all() else
              'Some are grey, in every class.' if grey.any() else 'All are in colour.')
-    return [Finding('colour', at_level(shortcut, grey.any()), f'{grey.mean():.0%} of the pictures are grey, {of}.', means,
+    return [Finding('colour', at_level(shortcut, grey.any()), f'{grey.mean():.0%} of the pictures are grey{of}.', means,
                     f"Changes brightness and contrast a little, {'not' if grey.any() else 'and'} colours.")]
 
 SIDES = {'left', 'right', 'links', 'rechts', 'up', 'down', 'top', 'bottom', 'north', 'south', 'east', 'west', 'clockwise', 'forward', 'backward'}
