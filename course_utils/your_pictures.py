@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NEAR', 'ALIKE', 'SIGNS', 'SMALL', 'UNEVEN', 'SIDES', 'RECIPE', 'example_folder', 'dhash', 'distances',
            'unlike_others', 'near_duplicates', 'near_pairs', 'leaked', 'too_many', 'leave_out', 'side_by_side',
-           'altered', 'copies_found', 'near_explorer', 'Finding', 'at_level', 'plural', 'some', 'shown_path',
+           'plural', 'altered', 'copies_found', 'near_explorer', 'Finding', 'at_level', 'some', 'shown_path',
            'on_counts', 'file_sizes', 'on_files', 'on_copies', 'greys', 'on_colour', 'on_flips', 'on_maps',
            'make_recipe', 'Advice', 'recommend', 'free_stem', 'standalone', 'recipe_notebook', 'write_notebook',
            'for_model', 'on_cpu', 'probabilities', 'export', 'quiet', 'classify', 'with_copies']
@@ -125,6 +125,8 @@ def side_by_side(pics: Pictures, pairs: pd.DataFrame, n: int=6) -> np.ndarray:  
     return grid([pics.x[i] for i in [*t.a, *t.b]], len(t), [f'{d} bits' for d in t.distance] + [''] * len(t), cell=104)
 
 # %% ../nbs/12_your_pictures.ipynb #986c5f81
+def plural(n, word) -> str: return f'{n:,} {word}' + ('' if n == 1 else 's')
+
 def altered(x) -> dict:  # name → `(H, W, 3)` uint8
     "Six copies of a picture, as they come about in folders."
     n, im = len(x), Image.fromarray(x)
@@ -170,7 +172,7 @@ def near_explorer(x, kinds=('encoded again', 'half the size', 'brighter', 'cropp
         shown = furthest(copies[:n]) + furthest(others[:k])
         tiles = grid([s[1] for s in shown] + [s[2] for s in shown], 10, [''] * 10 + [f'{s[0]} bits' if s[3] else '' for s in shown], cell=68)
         return np.vstack([tiles, canvas.draw([(at, found, '#0072B2', 2), (at, touched, '#D55E00', 2)], [(near, '#6b6b6b', '')])]), (
-            f'Up to {near} bits: {n / len(truth):.0%} of the copies we made are found, and {k:,} pairs that nobody made'
+            f'Up to {near} bits: {n / len(truth):.0%} of the copies we made are found, and {plural(k, "pair")} that nobody made'
             f'{" or more" if k == 5000 else ""}. Above are the furthest that are still called the same: copies to the left, others to the right.')
     return Explorer(draw, [Slider('near', 'bits that may differ', 0, most, 2, NEAR)],
                     title='Copies found (blue), pictures in a pair that nobody made (orange)',
@@ -189,7 +191,6 @@ class Finding:
     does: str   # what the recipe does about it
 
 def at_level(trouble, note=False) -> str: return 'trouble' if trouble else 'note' if note else 'fine'
-def plural(n, word) -> str: return f'{n:,} {word}' + ('' if n == 1 else 's')
 def some(names, n=3) -> str: return '; '.join(map(str, list(names)[:n])) + (f'; and {len(names) - n} more' if len(names) > n else '')
 def shown_path(path) -> str: return '/'.join(Path(path).parts[-2:])
 
