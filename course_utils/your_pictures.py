@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NEAR', 'ALIKE', 'SIGNS', 'SMALL', 'UNEVEN', 'SIDES', 'RECIPE', 'example_folder', 'dhash', 'distances',
            'unlike_others', 'near_duplicates', 'near_pairs', 'leaked', 'too_many', 'leave_out', 'side_by_side',
-           'altered', 'copies_found', 'near_explorer', 'Finding', 'at_level', 'plural', 'some', 'shown_path',
+           'plural', 'altered', 'copies_found', 'near_explorer', 'Finding', 'at_level', 'some', 'shown_path',
            'on_counts', 'file_sizes', 'on_files', 'on_copies', 'greys', 'on_colour', 'on_flips', 'on_maps',
            'make_recipe', 'Advice', 'recommend', 'free_stem', 'standalone', 'recipe_notebook', 'write_notebook',
            'for_model', 'on_cpu', 'probabilities', 'export', 'quiet', 'classify', 'with_copies']
@@ -125,6 +125,8 @@ def side_by_side(pics: Pictures, pairs: pd.DataFrame, n: int=6) -> np.ndarray:  
     return grid([pics.x[i] for i in [*t.a, *t.b]], len(t), [f'{d} bits' for d in t.distance] + [''] * len(t), cell=104)
 
 # %% ../nbs/12_your_pictures.ipynb #986c5f81
+def plural(n, word) -> str: return f'{n:,} {word}' + ('' if n == 1 else 's')
+
 def altered(x) -> dict:  # name → `(H, W, 3)` uint8
     "Six copies of a picture, as they come about in folders."
     n, im = len(x), Image.fromarray(x)
@@ -170,7 +172,7 @@ def near_explorer(x, kinds=('encoded again', 'half the size', 'brighter', 'cropp
         shown = furthest(copies[:n]) + furthest(others[:k])
         tiles = grid([s[1] for s in shown] + [s[2] for s in shown], 10, [''] * 10 + [f'{s[0]} bits' if s[3] else '' for s in shown], cell=68)
         return np.vstack([tiles, canvas.draw([(at, found, '#0072B2', 2), (at, touched, '#D55E00', 2)], [(near, '#6b6b6b', '')])]), (
-            f'Up to {near} bits: {n / len(truth):.0%} of the copies we made are found, and {k:,} pairs that nobody made'
+            f'Up to {near} bits: {n / len(truth):.0%} of the copies we made are found, and {plural(k, "pair")} that nobody made'
             f'{" or more" if k == 5000 else ""}. Above are the furthest that are still called the same: copies to the left, others to the right.')
     return Explorer(draw, [Slider('near', 'bits that may differ', 0, most, 2, NEAR)],
                     title='Copies found (blue), pictures in a pair that nobody made (orange)',
@@ -189,7 +191,6 @@ class Finding:
     does: str   # what the recipe does about it
 
 def at_level(trouble, note=False) -> str: return 'trouble' if trouble else 'note' if note else 'fine'
-def plural(n, word) -> str: return f'{n:,} {word}' + ('' if n == 1 else 's')
 def some(names, n=3) -> str: return '; '.join(map(str, list(names)[:n])) + (f'; and {len(names) - n} more' if len(names) > n else '')
 def shown_path(path) -> str: return '/'.join(Path(path).parts[-2:])
 
@@ -261,12 +262,12 @@ def on_colour(pics: Pictures) -> list:
     "Colour or grey; and whether that gives a class away."
     grey = greys(pics.x)
     share = np.array([grey[pics.y == k].mean() for k in range(len(pics.classes))])
-    of = ' and '.join(f"{share[k]:.0%} of '{pics.classes[k]}'" for k in (share.argmax(), share.argmin()))
-    shortcut = share.max() - share.min() > .3
+    of = ', ' + ' and '.join(f"{share[k]:.0%} of '{pics.classes[k]}'" for k in (share.argmax(), share.argmin())) if np.ptp(share) else ''
+    shortcut = np.ptp(share) > .3
     means = ('Classes can be told apart by colour alone: a shortcut that fails on new pictures (lesson 07).' if shortcut else
              'The three channels are equal, which ImageNet weights can live with.' if grey.all() else
              'Some are grey, in every class.' if grey.any() else 'All are in colour.')
-    return [Finding('colour', at_level(shortcut, grey.any()), f'{grey.mean():.0%} of the pictures are grey, {of}.', means,
+    return [Finding('colour', at_level(shortcut, grey.any()), f'{grey.mean():.0%} of the pictures are grey{of}.', means,
                     f"Changes brightness and contrast a little, {'not' if grey.any() else 'and'} colours.")]
 
 SIDES = {'left', 'right', 'links', 'rechts', 'up', 'down', 'top', 'bottom', 'north', 'south', 'east', 'west', 'clockwise', 'forward', 'backward'}
@@ -348,7 +349,8 @@ class Advice:
         columns = ''.join(f'<th scope="col" {left}>{c}</th>' for c in ('looked at', 'found', 'what it means', 'what the recipe does'))
         frame = 'border:1px solid #8886;border-left:4px solid #0072B2;border-radius:6px;padding:.6em 1em;margin:.5em 0;max-width:72em;overflow-wrap:anywhere'
         return (f'<div class="course-card" style="{frame}"><table><caption style="text-align:left"><b>{esc(self.head)}</b></caption>'
-                f"<thead><tr>{columns}</tr></thead><tbody>{''.join(map(row, self.findings))}</tbody></table><p><b>Recipe</b> · {esc(self.recipe_words)}</p><p>{esc(self.said)}</p></div>")
+                f"<thead><tr>{columns}</tr></thead><tbody>{''.join(map(row, self.findings))}</tbody></table><p><b>Recipe</b> · {esc(self.recipe_words)}</p>"
+                f'<p>{esc(self.said)}</p></div>')
 
 def recommend(
     folder: str | Path | None=None,  # a folder of class folders, or the name of a fetched data set; None reads `COURSE_DATA`
@@ -472,13 +474,18 @@ def recipe_notebook(advice: Advice):
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(kernelspec=dict(display_name='python3', language='python', name='python3')))
 
 def write_notebook(advice: Advice, folder: Path):
-    "Writes `recipe.ipynb`, or where that is taken `recipe-2.ipynb`, and so on."
-    advice.notebook = folder/f"{free_stem(folder, 'recipe', ['ipynb'])}.ipynb"
+    "Writes `recipe.ipynb`, or where that is taken `recipe-2.ipynb`, and so on. One that is there with the same content is not written again."
+    nb = recipe_notebook(advice)
+    for k, cell in enumerate(nb.cells): cell.id = f'recipe-{k}'  # nbformat draws them at random
+    text = nbformat.writes(nb) + '\n'
     try:
-        with advice.notebook.open('x', encoding='utf-8') as f: f.write(nbformat.writes(recipe_notebook(advice)) + '\n')
+        same = next((p for p in sorted(folder.glob('recipe*.ipynb')) if p.read_text(encoding='utf-8', errors='replace') == text), None)
+        advice.notebook = same or folder/f"{free_stem(folder, 'recipe', ['ipynb'])}.ipynb"
+        if not same:
+            with advice.notebook.open('x', encoding='utf-8') as f: f.write(text)
     except OSError as e: raise CourseError(f"The recipe could not be written into {folder} ({e.strerror or e}): allow it there, or write=False.") from None
-    taken = '' if advice.notebook.stem == 'recipe' else 'recipe.ipynb was there already and is left as it is. '
-    advice.said = f'{taken}A notebook that does all this was written into the folder: {advice.notebook.name}.'
+    taken = '' if same or advice.notebook.stem == 'recipe' else 'recipe.ipynb was there already and is left as it is. '
+    advice.said = f"{taken}A notebook that does all this {'lies in' if same else 'was written into'} the folder: {advice.notebook.name}."
 
 # %% ../nbs/12_your_pictures.ipynb #82db51b4
 def for_model(model, x) -> torch.Tensor:  # `(N, 3, H, W)` float32

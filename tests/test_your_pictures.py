@@ -1,5 +1,6 @@
 """`recommend` names the trouble that was planted, its notebook runs, and the exported file needs no course."""
 import json, os, subprocess, sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat, numpy as np, onnx, pandas as pd, pytest, timm, torch
@@ -163,6 +164,9 @@ def test_wrong_use_gets_one_sentence(tmp_path):
 def test_a_file_that_is_there_stays(advised, tiny):
     assert (tiny/'recipe.ipynb').read_text() == 'mine' and advised.notebook.name == 'recipe-2.ipynb' and 'left as it is' in advised.said
     assert load_pictures(tiny, 64).classes == sorted([RED, BLUE]), 'what is written into the folder is no class'
+    again = replace(advised)
+    Y.write_notebook(again, tiny)
+    assert again.notebook == advised.notebook and 'lies in' in again.said, 'the same notebook is not written twice'
 
 
 @pytest.fixture(scope='module')
