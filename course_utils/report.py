@@ -166,13 +166,13 @@ def dots(
     alt: str,              # what the figure shows; the rows are added in words
 ) -> Figure:
     "One dot and its interval a row, beside a line at nought."
-    fig, ax = plt.subplots(figsize=(7, .6 + .35 * len(table)))
+    fig, ax = plt.subplots(figsize=(7, .8 + .35 * len(table)))
     table = table.rename(columns=dict(gain='mean'))[['mean', 'low', 'high']].astype(float)
     table.index = [name if isinstance(name, str) else ' against '.join(name) for name in table.index]
     t = table[::-1]
     ax.errorbar(t['mean'], range(len(t)), xerr=[t['mean'] - t.low, t.high - t['mean']], fmt='o', capsize=4)
     ax.axvline(0, color=GREY, lw=1)
-    ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label)
+    ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label, ylim=(-.6, len(t) - .4))
     ax.grid(axis='y', visible=False)
     return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for name, r in table.iterrows()) + '.')
 
