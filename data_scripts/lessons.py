@@ -146,9 +146,10 @@ def run(
     (nbs.parent/'results').mkdir(exist_ok=True)
     shutil.copytree(nbs.parent/'results', scratch/'results')
     env = dict(os.environ, COURSE_PROFILE=profile, COURSE_RESULTS=str(scratch/'results'), COURSE_HOME=str(scratch/'home'), COURSE_CACHE=str(cache_dir()),
-               COURSE_DATA_DIR=str(data_dir()), COURSE_SPENT=str(scratch/'spent.json'), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
+               COURSE_DATA_DIR=str(data_dir()), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
     if data: env['COURSE_DATA'] = data
-    if fresh: env['COURSE_FRESH'] = '1'
+    # Watched only where the seconds are kept: a thread beside those of a lesson is not for every run.
+    if fresh: env |= dict(COURSE_FRESH='1', COURSE_SPENT=str(scratch/'spent.json'))
 
     nb = nbformat.read(path, as_version=4)
     n_code = sum(c.cell_type == 'code' for c in nb.cells)
