@@ -316,6 +316,7 @@ def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
         while time.monotonic() < end: model(x).square().mean().backward()""")]), path)
     monkeypatch.setattr(L, 'lessons', lambda only: [path])
     monkeypatch.setattr(L, 'BUDGET_S', {})
+    monkeypatch.setenv('COURSE_SPENT', str(scratch/'spent.json'))  # as SAVE=1 does
     was, kept_figures = L.preflight, []
     def once(name):  # really measured, once
         if not kept_figures: kept_figures.append(was(name))
