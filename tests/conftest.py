@@ -1,8 +1,9 @@
 """Every test runs without a network and with as many threads as there are cores."""
-import os, shutil, subprocess, sys, tempfile, time
+import os, shutil, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 OFFLINE = str(Path(__file__).parent/'offline')
 # Kernels and other children inherit the guard by PYTHONPATH, this process by the import.
@@ -20,6 +21,9 @@ os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
 # A learner's settings are not the tests'.
 os.environ['COURSE_HOME'] = tempfile.mkdtemp(prefix='course-home-')  # nor are a learner's answers
 for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'): os.environ.pop(name, None)
+
+# Its own lock is shared with forked children: one that is killed while it holds it would stop every bar of the tests for ever.
+tqdm.set_lock(threading.RLock())
 
 
 def pytest_configure(config):
