@@ -148,15 +148,15 @@ def run(
     env = dict(os.environ, COURSE_PROFILE=profile, COURSE_RESULTS=str(scratch/'results'), COURSE_HOME=str(scratch/'home'), COURSE_CACHE=str(cache_dir()),
                COURSE_DATA_DIR=str(data_dir()), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
     if data: env['COURSE_DATA'] = data
-    # Watched only where the seconds are kept: a thread beside those of a lesson is not for every run.
     if fresh: env |= dict(COURSE_FRESH='1', COURSE_SPENT=str(scratch/'spent.json'))
+    # Watched only where the seconds are kept: a thread beside those of a lesson is not for every run. It leaves no name behind.
+    watch = ["--IPKernelApp.exec_lines=__import__('data_scripts.spent').spent.watch()"] if 'COURSE_SPENT' in env else []
 
     nb = nbformat.read(path, as_version=4)
     n_code = sum(c.cell_type == 'code' for c in nb.cells)
     budget = budget_s(path, profile)
     client = _Client(nb, kernel_name='python3', timeout=budget and 10*budget, coalesce_streams=True,
-                     # the second watches what the seconds go to, and leaves no name behind
-                     extra_arguments=['--IPKernelApp.log_level=50', "--IPKernelApp.exec_lines=__import__('data_scripts.spent').spent.watch()"],
+                     extra_arguments=['--IPKernelApp.log_level=50', *watch],
                      resources={'metadata': {'path': str((scratch/'nbs'/here).parent)}})
     start = time.monotonic()
     # disable=None: no bar where nobody looks, as in CI's log.
@@ -217,10 +217,15 @@ def preflight(profile):
     print(f"No pre-flight, so nothing is predicted ({(r.stderr.strip().splitlines() or ['no reason given'])[-1]}).", flush=True)
 
 
+def timetable(path):
+    "Where the lessons' seconds are kept, and what is kept there."
+    file = home(path).parent/'results'/'lessons.json'
+    return file, json.loads(file.read_text()) if file.exists() else {}
+
+
 def kept(path, profile):
     "What results/lessons.json says of a lesson at a profile; nothing where it was not run."
-    table = home(path).parent/'results'/'lessons.json'
-    return json.loads(table.read_text()).get(path.stem, {}).get(profile, {}) if table.exists() else {}
+    return timetable(path)[1].get(path.stem, {}).get(profile, {})
 
 
 def spent(seconds, scratch):
@@ -247,15 +252,13 @@ def save(path, nb, seconds, profile, scratch, here=None, predicted_s=None):
     if not (path.parent == top/'nbs' and path.stem[0].isdigit() or is_case(path)): return  # pages and the reference teach nothing that is timed
     results = top/'results'
     for f in (scratch/'results').rglob('*'):
-        kept = results/f.relative_to(scratch/'results')
-        if f.is_file() and not (kept.exists() and kept.read_bytes() == f.read_bytes()):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(f, kept.with_name(f'.{kept.name}.part'))
-            os.replace(kept.with_name(f'.{kept.name}.part'), kept)
-    table = results/'lessons.json'
-    d = json.loads(table.read_text()) if table.exists() else {}
+        old = results/f.relative_to(scratch/'results')
+        if f.is_file() and not (old.exists() and old.read_bytes() == f.read_bytes()):
+            old.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(old, f.read_text())
+    file, d = timetable(path)
     d.setdefault(path.stem, {})[profile] = dict(seconds=round(seconds, 1), predicted_s=predicted_s and round(predicted_s, 1), spent=spent(seconds, scratch), preflight=here, **machine(profile))
-    write_whole(table, json.dumps(d, indent=1, sort_keys=True) + '\n')
+    write_whole(file, json.dumps(d, indent=1, sort_keys=True) + '\n')
 
 
 def tidy(folder=ROOT):
@@ -288,16 +291,18 @@ def main(argv=None):
     if not wanted: raise CourseError('There are no lessons in nbs/ yet.')
     for path in wanted:
         # What was kept is about the lessons' own pictures, and of training everything anew.
-        here = preflight(name) if path.parent == home(path) and path.stem[0].isdigit() and not data else None
-        parts = predicted(kept(path, name), here)
-        if here: print(f'{path.stem}, predicted: {in_minutes(parts)}.', flush=True)
+        timed = path.parent == home(path) and path.stem[0].isdigit() and not data
+        before = kept(path, name)
+        here = preflight(name) if timed and (a.save or before.get('preflight')) else None
+        parts = predicted(before, here)
+        if timed: print(f'{path.stem}, predicted: {in_minutes(parts)}.', flush=True)
         try: nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem)
         except PicturesMissing as e:
             missing.append(str(e))
             print(f'{path.stem} was not run. {e}', flush=True)
             continue
         total += seconds
-        if here: rows.append((path.stem, sum(parts.values()) if parts else None, seconds))
+        if timed: rows.append((path.stem, sum(parts.values()) if parts else None, seconds))
         over = over_budget(seconds, name, budget_s(path, name))
         if over: late.append(path.stem)
         print(f'{path.stem}: {seconds:.0f} s' + (f'; {over}.' if over else ''), flush=True)

@@ -1,5 +1,5 @@
 """What happens to the notebooks on their way to the site, beyond nbdev's own: settings.ini names these processors, nbdev calls them."""
-import importlib, inspect, re
+import functools, importlib, inspect, re
 from pathlib import Path
 
 from execnb.nbio import mk_cell, read_nb
@@ -73,6 +73,7 @@ class Course(Processor):
         return dict(output_type='display_data', metadata={}, data={'text/markdown': f'{heading}\n{rest}\n\n{source}'})
 
 
+@functools.cache
 def addresses():
     "What the modules export -> where the site describes it, `/nbs/01_augmentation.ipynb#draws`. A name that two modules export is left out."
     c = get_config()

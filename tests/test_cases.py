@@ -1,6 +1,5 @@
 """The case studies: each runs on a stand-in of its data set, says what to do without it, and publishes no photograph of others."""
 import json, re
-from pathlib import Path
 
 import nbformat
 import numpy as np

@@ -329,7 +329,7 @@ def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
     assert '00_probe, predicted: not known yet.' in said and 'within' not in said
     seconds = float(json.loads((scratch/'spent.json').read_text())['train'])
     assert seconds > 0, 'the watch in the kernel saw the training'
-    L.save(path, nbformat.read(path, 4), 40., 'smoke', scratch, kept_figures[0])
+    L.save(path, nbformat.read(path, 4), 40., 'smoke', scratch, L.preflight('smoke'))
     entry = json.loads((tmp_path/'results'/'lessons.json').read_text())['00_probe']['smoke']
     assert sum(entry['spent'].values()) == pytest.approx(40, abs=.2) and entry['preflight']['train_s'] > 0 and entry['predicted_s'] is None
     L.main(['--profile', 'smoke'])
