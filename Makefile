@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab doctor test test-offline lessons data mirror ladder measure site serve readme tidy env clean
+.PHONY: help lab doctor test test-offline lessons data mirror ladder measure bench site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -39,6 +39,9 @@ ladder: .venv/.ready-lab  ## measures what each technique adds, over five seeds;
 
 measure: .venv/.ready-lab  ## measures all that takes longer than a lesson (ONLY='schedules rates' DATA=folder)
 	@$(PY) data_scripts/measure.py $(ONLY) $(if $(DATA),--data "$(DATA)")
+
+bench: .venv/.ready-test  ## sets the course beside its peers, in one run (ONLY='tta imports')
+	@$(PY) data_scripts/bench.py $(ONLY)
 
 data: .venv/.ready-lab  ## fetches a data set of the sources (NAME=cats_dogs MIRROR=folder-or-address)
 	@$(PY) data_scripts/data.py "$(NAME)" --mirror "$(MIRROR)"

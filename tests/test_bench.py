@@ -1,0 +1,73 @@
+"The bench: ways take turns, ratios are of one turn, and what is timed gives the same results."
+import json, math
+
+import pytest
+
+from course_utils.config import CourseError
+from data_scripts import bench as B
+
+
+@pytest.fixture(autouse=True)
+def smoke(monkeypatch, tmp_path):
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path/'results'))
+
+
+def test_ways_take_turns():
+    "One warm-up each, then turn after turn; a way may count its seconds itself."
+    called = []
+    seconds = B.in_turn({'ours': lambda: called.append('a'), 'peer': lambda: (called.append('b'), 2.)[1]}, 3)
+    assert ''.join(called) == 'ab' * 4 and len(seconds['ours']) == 3 and seconds['peer'] == [2.] * 3 and max(seconds['ours']) < 1
+
+
+def test_a_ratio_is_the_median_of_the_turns():
+    "A machine that is ten times slower for one turn changes no ratio."
+    r = B.row({'ours': [1., 10., 1.], 'peer': [2., 20., 3.]}, 'x')
+    assert r['ratio'] == {'peer': 2.} and r['range'] == {'peer': [2., 3.]} and r['median'] == {'ours': 1., 'peer': 3.} and r['n'] == 3
+
+
+def test_what_was_not_reached_is_not_a_number_made_up():
+    r = B.row({'ours': [math.inf] * 3, 'peer': [1., 2., 3.]}, 'x')
+    assert r['median']['ours'] is None and r['ratio']['peer'] == 0
+    assert '—' in B.said('x', r)
+    json.dumps(r, allow_nan=False)
+
+
+def test_the_clock():
+    c = B.Clock()
+    for a in (.5, .8, .7): c.see(a)
+    assert c.until(.8) == c.seen[1][0] and c.until(.4) == c.seen[0][0] and c.until(.9) == math.inf
+
+
+@pytest.mark.parametrize('name, most', [('lr_finder', 1e-5), ('grad_cam', 1e-5), ('tta', 1e-6)])
+def test_peers_say_the_same(name, most):
+    r = B.ROWS[name]()
+    assert set(r['difference']) == set(r['ratio']) and max(r['difference'].values()) <= most, r['difference']
+
+
+def test_a_wrong_peer_would_show():
+    assert B.differences(dict(course=[1., 2.], right=[1., 2., 3.], wrong=[1., 2.5])) == {'right': 0., 'wrong': .5}
+
+
+def test_time_to_accuracy():
+    r = B.accuracy('solar')
+    assert set(r['median']) == {'course', 'fastai fine_tune', 'timm loop'} and r['reached']['fastai fine_tune'] == 1
+    assert all(0 < a[0] < 1 for a in r['final_accuracy'].values())
+
+
+def test_command(tmp_path, capsys):
+    "Rows are kept one by one, in one order, and a row without its pictures says so."
+    B.main(['lessons'])
+    B.main(['input_pipeline', 'lessons'])
+    kept = json.loads((tmp_path/'results'/'bench.json').read_text())
+    assert list(kept) == ['input_pipeline', 'lessons'] and len(kept['input_pipeline']['ratio']) == 6
+    assert all(k in kept['input_pipeline'] for k in ('device', 'versions', 'date', 'median', 'n'))
+    assert capsys.readouterr().out.count('lessons: 00_overfitting') == 2
+    with pytest.raises(CourseError, match="There is no row 'speed': there are accuracy_solar, "): B.main(['speed'])
+
+
+def test_without_the_pictures(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path))
+    monkeypatch.setitem(B.ROWS, 'accuracy_colour', lambda: B.accuracy('cats_dogs'))
+    B.main(['accuracy_colour'])
+    assert 'accuracy_colour: not measured. This row needs pictures that are not here.' in capsys.readouterr().out
