@@ -13,7 +13,7 @@ import difflib, hashlib, importlib, os, socket
 from functools import lru_cache
 from pathlib import Path
 
-import huggingface_hub, timm, torch
+import huggingface_hub, torch
 from torch import nn
 
 # %% ../nbs/reference/models.ipynb #ab8ce236
@@ -53,6 +53,7 @@ def create_model(
     **kwargs                   # passed to `timm.create_model`: `drop_rate`, `drop_path_rate`, …
 ) -> nn.Module:
     "A timm model. Input `(B, 3, H, W)` normalised by `norm_of(model)`, output logits `(B, n_out)`. Raises `CourseError` for an unknown name, or weights that cannot be had."
+    import timm  # here: it takes as long as all the rest, and whoever only looks at pictures needs none of it
     name = arch.split('.')[0]
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)

@@ -13,9 +13,10 @@ from .config import CourseError, cache_dir, whole_folder  # first: it quietens i
 import hashlib, inspect, json, os, platform, shutil, time
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
-import albumentations, fastai, numpy as np, pandas as pd, timm, torch
+import albumentations, fastai, numpy as np, pandas as pd, torch
 from fastai.callback.core import CancelFitException, Callback
 from fastai.callback.schedule import ParamScheduler, SchedCos  # its import also gives Learner its fit_one_cycle
 from fastai.callback.fp16 import AMPMode, MixedPrecision
@@ -147,7 +148,7 @@ class Run:
 
 def versions() -> dict:
     "What the numbers of a run depend on beside its configuration."
-    return dict(python=platform.python_version(), torch=torch.__version__, fastai=fastai.__version__, timm=timm.__version__, albumentations=albumentations.__version__)
+    return dict(python=platform.python_version(), torch=torch.__version__, fastai=fastai.__version__, timm=version('timm'), albumentations=albumentations.__version__)
 
 def describe(o):
     "A JSON form of a setting. Raises `CourseError` for one that has none: a run cannot be found again by it."
