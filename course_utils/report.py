@@ -164,17 +164,19 @@ def dots(
     table: pd.DataFrame,   # a row per name, with columns `mean` (or `gain`), `low` and `high`
     label: str,            # of the axis
     alt: str,              # what the figure shows; the rows are added in words
+    even: float=0,         # where nothing differs: 0 for differences, 1 for ratios, which get a logarithmic axis
 ) -> Figure:
-    "One dot and its interval a row, beside a line at nought."
+    "One dot and its interval a row, beside a line where nothing differs."
     fig, ax = plt.subplots(figsize=(7, .8 + .35 * len(table)))
     table = table.rename(columns=dict(gain='mean'))[['mean', 'low', 'high']].astype(float)
     table.index = [name if isinstance(name, str) else ' against '.join(name) for name in table.index]
     t = table[::-1]
     ax.errorbar(t['mean'], range(len(t)), xerr=[t['mean'] - t.low, t.high - t['mean']], fmt='o', capsize=4)
-    ax.axvline(0, color=GREY, lw=1)
-    ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label, ylim=(-.6, len(t) - .4))
+    ax.axvline(even, color=GREY, lw=1)
+    ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label, ylim=(-.6, len(t) - .4), xscale='log' if even else 'linear')
     ax.grid(axis='y', visible=False)
-    return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for name, r in table.iterrows()) + '.')
+    fmt = '.2f' if even else '+.3f'
+    return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:{fmt}} ({r.low:{fmt}} to {r.high:{fmt}})" for name, r in table.iterrows()) + '.')
 
 def as_picture(fig) -> np.ndarray:  # `(H, W, 3)` uint8
     "A matplotlib figure, which is closed, as a picture for an explorer."
