@@ -134,6 +134,7 @@ def run(
     data: str = '',  # `COURSE_DATA`; empty leaves what is set
     fresh: bool = False,  # train again even where a kept training would do
     scratch: Path | None = None,  # where the copies go; `.cache/lessons/PROFILE` by default
+    watched: bool = False,  # write down what the seconds go to, for `spent`
 ) -> tuple[dict, float]:  # the executed notebook, and the seconds it took
     "Runs a copy of the lesson in a fresh kernel. Raises `LessonFailed`, or `PicturesMissing` for a case study without its data set."
     nbs = home(path)
@@ -148,8 +149,9 @@ def run(
     env = dict(os.environ, COURSE_PROFILE=profile, COURSE_RESULTS=str(scratch/'results'), COURSE_HOME=str(scratch/'home'), COURSE_CACHE=str(cache_dir()),
                COURSE_DATA_DIR=str(data_dir()), PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]))
     if data: env['COURSE_DATA'] = data
-    if fresh: env |= dict(COURSE_FRESH='1', COURSE_SPENT=str(scratch/'spent.json'))
+    if fresh: env['COURSE_FRESH'] = '1'
     # Watched only where the seconds are kept: a thread beside those of a lesson is not for every run. It leaves no name behind.
+    if watched: env['COURSE_SPENT'] = str(scratch/'spent.json')
     watch = ["--IPKernelApp.exec_lines=__import__('data_scripts.spent').spent.watch()"] if 'COURSE_SPENT' in env else []
 
     nb = nbformat.read(path, as_version=4)
@@ -296,7 +298,7 @@ def main(argv=None):
         here = preflight(name) if timed and (a.save or before.get('preflight')) else None
         parts = predicted(before, here)
         if timed: print(f'{path.stem}, predicted: {in_minutes(parts)}.', flush=True)
-        try: nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem)
+        try: nb, seconds = run(path, name, data, fresh=a.save, scratch=scratch/path.stem, watched=a.save)
         except PicturesMissing as e:
             missing.append(str(e))
             print(f'{path.stem} was not run. {e}', flush=True)
