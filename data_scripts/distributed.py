@@ -54,7 +54,7 @@ def main(argv=None):
     p.add_argument('--data', help='a data set by name, or a folder of class folders')
     p.add_argument('--arch', default='tf_efficientnet_lite0', help='a timm model')
     p.add_argument('--epochs', type=int, default=2)
-    p.add_argument('--lr', type=float, default=1e-3, help='the highest rate; it is not scaled by the number of processes')
+    p.add_argument('--lr', type=float, default=3e-4, help='the highest rate; it is not scaled by the number of processes')
     p.add_argument('--bs', type=int, default=64, help='pictures in a batch, of all processes together')
     p.add_argument('--limit', type=int, help='at most about this many pictures')
     p.add_argument('--train-batchnorm', action='store_true', help='BatchNorm learns, too: from all processes on GPUs, from each alone on CPUs')

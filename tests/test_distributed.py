@@ -11,9 +11,9 @@ from data_scripts.lessons import ROOT
 
 PAGE = nbformat.read(ROOT/'nbs'/'more_machines.ipynb', 4)
 COMMANDS = [line for c in PAGE.cells if c.cell_type == 'markdown' for block in re.findall(r'```bash\n(.*?)```', c.source, re.S) for line in block.splitlines()]
-SMALL = ['--limit', '160', '--bs', '32']
-# Two trainings add in another order, and every step multiplies what that changes. Six steps were seen to differ by 2e-4 of the loss.
-TOLERANCE = 2e-3
+SMALL = ['--limit', '160', '--bs', '16', '--lr', '2e-4', '--epochs', '1']
+# Two processes add in another order, and every step multiplies what that changes: at this rate to 4e-5 of the loss in seven steps, at five times the rate to 6e-2.
+TOLERANCE = 1e-3
 
 
 def command(begins):
@@ -60,9 +60,9 @@ def one(env, tmp_path_factory):
 def test_two_processes_train_as_one(one, env, tmp_path):
     ended(command('torchrun') + [*SMALL, '--out', str(tmp_path/'two.json')], env)
     two = curve(tmp_path/'two.json')
-    assert (one['processes'], two['processes']) == (1, 2) and one['bs'] == two['bs'] == 32
+    assert (one['processes'], two['processes']) == (1, 2) and one['bs'] == two['bs'] == 16
+    print(f'Two processes differ from one by {off(one, two):.1e} of the loss.')
     assert off(one, two) < TOLERANCE
-    assert one['epochs'][1]['train_loss'] < one['epochs'][0]['train_loss'], 'something was learnt'
 
 
 MUTANTS = '''
@@ -70,29 +70,28 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 from data_scripts import distributed as D
 D.teardown_distrib = lambda: None  # one group of processes for all
-true = {k: getattr(D.Together, k) for k in ('before_fit',)} | dict(get_idxs=D.Share.get_idxs, add=D.add)
+true = dict(before_fit=D.Together.before_fit, get_idxs=D.Share.get_idxs, add=D.add)
 def unsynchronised(self):
     true['before_fit'](self)
     self.model.require_backward_grad_sync = False
 def stretches(self):  # an epoch cut into one stretch a process, as fastai does
     idxs = self.dl.get_idxs()[:len(self) * self.bs * self.world_size]
     return idxs[self.rank * len(idxs) // self.world_size:(self.rank + 1) * len(idxs) // self.world_size]
-def main(name, *more): D.main(['--limit', '160', '--bs', '32', '--epochs', '1', *more, '--out', f'{sys.argv[2]}/{name}.json'])
-main('true')
+def main(name, *more): D.main([*sys.argv[3:], *more, '--out', f'{sys.argv[2]}/{name}.json'])
 D.Together.before_fit = unsynchronised; main('gradients'); D.Together.before_fit = true['before_fit']
 D.Share.get_idxs = stretches; main('order'); D.Share.get_idxs = true['get_idxs']
 D.add = lambda t: t; main('sums'); D.add = true['add']
-main('batch', '--bs', '64')
+main('batch', '--bs', '32')
 '''
 
-def test_what_would_make_them_differ_is_seen(env, tmp_path):
+def test_what_would_make_them_differ_is_seen(one, env, tmp_path):
     "Gradients of one's own, fastai's order, one process's loss for all, or a batch per process instead of for all."
     (tmp_path/'mutants.py').write_text(MUTANTS)
-    ended([*command('torchrun')[:-3], str(tmp_path/'mutants.py'), str(ROOT), str(tmp_path)], env)
-    true, *mutants = [curve(tmp_path/f'{name}.json') for name in ('true', 'gradients', 'order', 'sums', 'batch')]
-    gradients, order, sums, batch = mutants
-    assert min(off(true, m) for m in (gradients, order, sums)) > 5 * TOLERANCE
-    assert len(batch['steps']) != len(true['steps'])
+    ended([*command('torchrun')[:-3], str(tmp_path/'mutants.py'), str(ROOT), str(tmp_path), *SMALL], env)
+    gradients, order, sums, batch = [curve(tmp_path/f'{name}.json') for name in ('gradients', 'order', 'sums', 'batch')]
+    print('The mutants:', [f'{off(one, m):.1e}' for m in (gradients, order, sums)])
+    assert min(off(one, m) for m in (gradients, order, sums)) > 5 * TOLERANCE
+    assert len(batch['steps']) != len(one['steps'])
 
 
 def test_a_killed_process_ends_the_run(env, tmp_path):
@@ -140,8 +139,8 @@ def test_shares(n, world):
 
 def test_a_worker_killed_in_its_shell_loses_and_doubles_nothing(env, tmp_path):
     "Two workers of the page's command, one storage; SIGKILL hits one in the middle of a trial."
-    env, n = env | dict(COURSE_STORAGE=str(tmp_path/'search.journal')), 4
-    args = command('python data_scripts/sweep.py') + ['--n', str(n), '--limit', '160', '--epochs', '6', '--every', '.3']
+    env, n = env | dict(COURSE_STORAGE=str(tmp_path/'search.journal')), 3
+    args = command('python data_scripts/sweep.py') + ['--n', str(n), '--limit', '100', '--epochs', '2', '--every', '.3']
     pair = [subprocess.Popen(args, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     storage = open_storage(env['COURSE_STORAGE'])
     def running():
