@@ -1,0 +1,38 @@
+"""One worker of a search: python data_scripts/sweep.py mine --n 20
+
+Start it in as many shells, on as many machines, as reach the storage (COURSE_STORAGE: a file, or a database's address): they share
+the trials. Stop one, kill one, start it again: no trial is lost and none is done twice."""
+import argparse, sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from course_utils.config import CourseError  # noqa: E402
+from course_utils.data import load_pictures  # noqa: E402
+from course_utils.search import Report, hold_out, open_study, search  # noqa: E402
+from course_utils.train import train  # noqa: E402
+
+
+def drawn(trial) -> dict:
+    "The settings of a trial. Write your own here; another space needs another name of the search."
+    return dict(lr_max=trial.suggest_float('lr', 1e-4, 1e-2, log=True), bs=2 ** trial.suggest_int('log2_bs', 3, 6))
+
+
+def main(argv=None):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('name', help='of the search; the same pictures and settings in every worker')
+    p.add_argument('--n', type=int, default=20, help='finished trials, of all workers together')
+    p.add_argument('--data', help='a data set by name, or a folder of class folders')
+    p.add_argument('--arch', default='tf_efficientnet_lite0', help='a timm model')
+    p.add_argument('--epochs', type=int, default=3)
+    p.add_argument('--limit', type=int, help='at most about this many pictures')
+    p.add_argument('--every', type=float, default=5, help='seconds between two heartbeats; after six without one, a trial is given back')
+    a = p.parse_args(argv)
+    pics = hold_out(load_pictures(a.data, limit=a.limit))  # the validation pictures are left for the test
+    objective = lambda trial: train(pics, a.arch, a.epochs, **drawn(trial), pretrained=True, cbs=[Report(trial)], quiet=True).accuracy
+    print(search(open_study(a.name), objective, a.n, a.every).to_string())
+
+
+if __name__ == '__main__':
+    try: main()
+    except CourseError as e: sys.exit(str(e))
+    except KeyboardInterrupt: sys.exit('Stopped: start it again, and it goes on.')
