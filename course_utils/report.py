@@ -172,7 +172,7 @@ def dots(
     t = table[::-1]
     ax.errorbar(t['mean'], range(len(t)), xerr=[t['mean'] - t.low, t.high - t['mean']], fmt='o', capsize=4)
     ax.axvline(0, color=GREY, lw=1)
-    ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label, ylim=(-.6, len(t) - .4))
+    ax.set(yticks=range(len(t)), yticklabels=[n.replace('$', r'\$') for n in t.index], xlabel=label, ylim=(-.6, len(t) - .4))
     ax.grid(axis='y', visible=False)
     return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for name, r in table.iterrows()) + '.')
 
