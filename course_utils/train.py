@@ -10,7 +10,7 @@ __all__ = ['History', 'default_device', 'body_and_head', 'ToDeviceFormat', 'buil
 # %% ../nbs/reference/train.ipynb #2cb30fba
 from .config import CourseError, cache_dir, whole_folder  # first: it quietens imports
 
-import hashlib, inspect, json, os, platform, shutil, time, traceback
+import gc, hashlib, inspect, json, os, platform, shutil, time, traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
@@ -106,7 +106,7 @@ def make_learner(
 # %% ../nbs/reference/train.ipynb #f7e164a7
 def out_of_memory(e) -> bool:
     "GPUs, torch on a processor, its convolutions and NumPy each say it in their own way."
-    return isinstance(e, (MemoryError, torch.OutOfMemoryError)) or isinstance(e, RuntimeError) and any(s in str(e) for s in ("can't allocate memory", 'bad_alloc', 'out of memory'))
+    return isinstance(e, (MemoryError, torch.OutOfMemoryError)) or isinstance(e, RuntimeError) and any(s in str(e) for s in ("can't allocate memory", 'bad_alloc', 'could not create a', 'out of memory'))
 
 def batch_that_fits(learn: Learner) -> int | None:
     "The largest half, quarter, … of the batch for which one step finds room: tried out, on black pictures. None: not even two pictures."
@@ -115,7 +115,7 @@ def batch_that_fits(learn: Learner) -> int | None:
     device, buffers, bs = learning[0].device, [(b, b.clone()) for b in model.buffers()], dl.bs
     while (bs := bs // 2) >= 2:
         try:
-            moments = [torch.empty_like(p) for p in learning for _ in range(2)]  # noqa: F841 — AdamW's, which the step will need, too
+            others = [torch.empty_like(p) for p in learning for _ in range(4)]  # noqa: F841 — AdamW's two, and a Learner in this one's place
             with torch.autocast(device.type, torch.bfloat16, enabled=hasattr(learn, 'mixed_precision')):
                 out = model(torch.zeros(bs, 3, *dl.x.shape[1:3], device=device).contiguous(memory_format=torch.channels_last))
             out.float().mean().backward()
@@ -124,13 +124,14 @@ def batch_that_fits(learn: Learner) -> int | None:
             if not out_of_memory(e): raise
             traceback.clear_frames(e.__traceback__)
         finally:
-            moments = out = None
+            others = out = None
             learn.model.zero_grad()
             with torch.no_grad():
                 for b, was in buffers: b.copy_(was)
 
 def too_little_memory(learn: Learner) -> CourseError:
     "A sentence that says what there was no room for, and what there is room for."
+    gc.collect()
     if torch.cuda.is_available(): torch.cuda.empty_cache()
     n, side, fits = learn.dls.train.bs, learn.dls.train.x.shape[1], batch_that_fits(learn)
     what = f"The memory does not hold a training step of {n} pictures of {side}×{side} pixels"
