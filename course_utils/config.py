@@ -97,7 +97,7 @@ def whole_folder(folder: Path, what: str):
 def write_whole(path: Path, text: str):
     "Writes a file in one step: a reader sees the old one or the new one, never half of it."
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.part')
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')  # its own: another process may be writing the same file
     try:
         part.write_text(text, encoding='utf-8')
         os.replace(part, path)

@@ -134,13 +134,17 @@ def decode(paths, size: int, quiet=False) -> tuple[np.ndarray, list, Found]:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning): return 'too many pixels to be safe to open'
         except Image.UnidentifiedImageError: return 'not a picture'
         except Exception as e: return str(e).splitlines()[0] if str(e) else type(e).__name__  # PIL's plugins raise many kinds
-    x, ok, f = np.empty((len(paths), size, size, 3), np.uint8), [], Found()
+    ok, f = [], Found()
+    try: x = np.empty((len(paths), size, size, 3), np.uint8)
+    except MemoryError: raise CourseError(f"{len(paths):,} pictures of {size}×{size} pixels need {len(paths) * size * size * 3 / 1e6:,.0f} MB of memory, more than there is: choose a smaller size, or limit= for fewer pictures.") from None
     modes, sizes = Counter(), Counter()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
         for i, r in enumerate(tqdm(pool.map(one, paths), total=len(paths), desc='reading pictures', disable=quiet or len(paths) < 500, leave=False)):
             if isinstance(r, str): f.unreadable[str(paths[i])] = r; continue
             x[len(ok)], mode, (w, h) = r
             ok.append(i); modes[mode] += 1; sizes[f'{w}×{h}'] += 1
+    finally: pool.shutdown(cancel_futures=True)  # after Ctrl-C, too: thousands may still wait
     f.modes, f.sizes = dict(modes.most_common()), dict(sizes.most_common())
     return x[:len(ok)], ok, f
 

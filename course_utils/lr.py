@@ -23,6 +23,7 @@ from fastai.learner import Learner, Metric
 from fastai.optimizer import Optimizer
 
 from .explore import Canvas, Explorer, Slider
+from .train import left_usable
 
 # %% ../nbs/03_lr_finder.ipynb #33382296
 def smooth(
@@ -177,10 +178,7 @@ def lr_find(
     if not (0 < start < end < np.inf and n >= 2): raise CourseError(f"A sweep from {start} to {end} in {n} steps is none: it needs 0 < start < end and at least 2 steps.")
     if not any(p.requires_grad for p in learn.model.parameters()): raise CourseError("Every parameter of this model is frozen, so no rate changes anything: unfreeze a group first.")
     sweep = Sweep(start, end, n)
-    with untouched(learn), learn.no_logging():
-        try: learn.fit(n // len(learn.dls.train) + 1, cbs=sweep)
-        finally:
-            if hasattr(learn, 'history') and hasattr(learn.history, 'bar'): learn.history.bar.close()
+    with untouched(learn), learn.no_logging(), left_usable(learn): learn.fit(n // len(learn.dls.train) + 1, cbs=sweep)
     return Curve(np.array(sweep.lrs), np.array(sweep.raw), n)
 
 # %% ../nbs/03_lr_finder.ipynb #674a3558

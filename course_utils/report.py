@@ -173,7 +173,7 @@ def dots(
     t = table[::-1]
     ax.errorbar(t['mean'], range(len(t)), xerr=[t['mean'] - t.low, t.high - t['mean']], fmt='o', capsize=4)
     ax.axvline(even, color=GREY, lw=1)
-    ax.set(yticks=range(len(t)), yticklabels=t.index, xlabel=label, ylim=(-.6, len(t) - .4), xscale='log' if even else 'linear')
+    ax.set(yticks=range(len(t)), yticklabels=[n.replace('$', r'\$') for n in t.index], xlabel=label, ylim=(-.6, len(t) - .4), xscale='log' if even else 'linear')
     ax.grid(axis='y', visible=False)
     fmt = '.2f' if even else '+.3f'
     return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:{fmt}} ({r.low:{fmt}} to {r.high:{fmt}})" for name, r in table.iterrows()) + '.')

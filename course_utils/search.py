@@ -255,7 +255,7 @@ def trials_table(study) -> pd.DataFrame:
     "A row for each finished trial, by its number: state, score, seconds, settings, and what the objective noted."
     def row(t):
         noted = {k: v for k, v in t.user_attrs.items() if k not in (AGAIN, OF, BEAT)}
-        return dict(state=t.state.name.lower(), score=t.value, seconds=(t.datetime_complete - t.datetime_start).total_seconds(), **t.params, **noted)
+        return dict(state=t.state.name.lower(), score=t.value, seconds=max(0., (t.datetime_complete - t.datetime_start).total_seconds()), **t.params, **noted)
     trials = study.get_trials(deepcopy=False, states=DONE)
     return pd.DataFrame([row(t) for t in trials], index=pd.Index([t.number for t in trials], name='trial'))
 

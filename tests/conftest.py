@@ -28,6 +28,13 @@ tqdm.set_lock(threading.RLock())
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'browser: needs Chromium; skipped where there is none, unless COURSE_REQUIRE_BROWSER=1')
+    config.addinivalue_line('markers', 'fault: tries a fault or a bad input; they are counted at the end')
+
+
+def pytest_terminal_summary(terminalreporter):
+    "Those that were tried: what was skipped is not counted."
+    ran = [r for part in ('passed', 'failed') for r in terminalreporter.stats.get(part, ()) if r.when == 'call']
+    terminalreporter.write_line(f"Faults and bad inputs tried: {sum('fault' in r.keywords for r in ran)}")
 
 
 @pytest.fixture(scope='session')

@@ -12,11 +12,13 @@ P = st.floats(0, 1)
 
 
 @pytest.mark.parametrize('p', [-.01, 1.01, 7, float('nan')])
+@pytest.mark.fault
 def test_p_out_of_range(p):
     for call in (lambda: check_p(p), lambda: pipeline(p), lambda: pipeline({'noise': p}), lambda: touched([p])):
         with pytest.raises(CourseError, match='between 0 and 1'): call()
 
 
+@pytest.mark.fault
 def test_unknown_operation():
     with pytest.raises(CourseError, match='no operation named'): pipeline({'sharpen': .5})
 

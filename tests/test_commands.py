@@ -23,12 +23,14 @@ def test_make_prints_its_commands():
 
 
 @pytest.mark.parametrize('args', [[LAB, '--no-browser'], [SITE, 'serve']], ids=['lab', 'serve'])
+@pytest.mark.fault
 def test_a_port_in_use(args):
     with socket.create_server(('127.0.0.1', 0)) as s:
         port = s.getsockname()[1]
         one_sentence(command(*args, '--port', port), f'Port {port} cannot be used', 'PORT=')
 
 
+@pytest.mark.fault
 def test_no_site_yet(tmp_path):
     (tmp_path/'data_scripts').mkdir()
     (tmp_path/'data_scripts'/'site.py').write_bytes(SITE.read_bytes())
@@ -37,9 +39,11 @@ def test_no_site_yet(tmp_path):
 
 
 @pytest.mark.parametrize('port', ['0', '70000', 'lab', '-1'])
+@pytest.mark.fault
 def test_no_port(port): one_sentence(command(LAB, f'--port={port}'), f'PORT={port} is no port')
 
 
+@pytest.mark.fault
 def test_too_old_a_python(tmp_path):
     "On a machine without a Python from 3.11 up, make says so and makes nothing."
     for f in ('Makefile', 'constraints.txt', 'pyproject.toml'): (tmp_path/f).write_bytes((ROOT/f).read_bytes())
@@ -47,6 +51,7 @@ def test_too_old_a_python(tmp_path):
     assert r.returncode != 0 and 'No Python from 3.11 up was found' in r.stderr and not (tmp_path/'.venv').exists()
 
 
+@pytest.mark.fault
 def test_lab_answers_with_the_course_home(tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as s: port = s.getsockname()[1]
     own = {f'JUPYTER_{n}_DIR': str(tmp_path/n) for n in ('CONFIG', 'DATA', 'RUNTIME')}

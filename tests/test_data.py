@@ -39,6 +39,7 @@ def one_sentence(error):
     return text
 
 
+@pytest.mark.fault
 def test_unknown_profile(monkeypatch):
     monkeypatch.setenv('COURSE_PROFILE', 'huge')
     with pytest.raises(CourseError) as e: profile()
@@ -57,34 +58,40 @@ def test_profile_picks():
     assert profile('gpu').pick(smoke=1, cpu=2) == 2
 
 
+@pytest.mark.fault
 def test_unknown_data_name():
     with pytest.raises(CourseError) as e: load_pictures('moon')
     assert 'moon' in one_sentence(e) and 'solar' in str(e.value)
 
 
+@pytest.mark.fault
 def test_missing_folder(tmp_path):
     with pytest.raises(CourseError) as e: load_pictures(str(tmp_path/'nowhere'))
     assert 'nowhere' in one_sentence(e)
 
 
+@pytest.mark.fault
 def test_empty_folder(tmp_path):
     (tmp_path/'empty').mkdir()
     with pytest.raises(CourseError) as e: load_pictures(str(tmp_path/'empty'))
     assert 'no pictures in class folders' in one_sentence(e)
 
 
+@pytest.mark.fault
 def test_one_class(folder):
     shutil.rmtree(folder/'dog')
     with pytest.raises(CourseError) as e: load_pictures(str(folder))
     assert 'at least two classes' in one_sentence(e)
 
 
+@pytest.mark.fault
 def test_class_of_unreadable_pictures_only(folder):
     for f in (folder/'dog').iterdir(): f.write_bytes(b'')
     with pytest.raises(CourseError) as e: load_pictures(str(folder))
     assert '8 files set aside' in one_sentence(e)
 
 
+@pytest.mark.fault
 def test_class_of_one_picture(folder):
     for f in sorted((folder/'dog').iterdir())[1:]: f.unlink()
     with pytest.raises(CourseError) as e: load_pictures(str(folder))
@@ -92,6 +99,7 @@ def test_class_of_one_picture(folder):
 
 
 @pytest.mark.parametrize('size', [31, 0, -5, 2000])
+@pytest.mark.fault
 def test_size_out_of_range(size):
     with pytest.raises(CourseError) as e: load_pictures(size=size)
     assert 'between 32 and 1024' in one_sentence(e)
@@ -107,6 +115,7 @@ def bad_files(d):
     return {'cut.jpg', 'nothing.jpg', 'words.jpg', 'head only.png'}
 
 
+@pytest.mark.fault
 def test_unreadable_pictures_are_named_and_set_aside(folder):
     bad = bad_files(folder/'cat')
     pics = load_pictures(str(folder), size=32)
@@ -116,6 +125,7 @@ def test_unreadable_pictures_are_named_and_set_aside(folder):
     for name in bad: assert name in pics.report()
 
 
+@pytest.mark.fault
 def test_gigantic_picture_is_set_aside(folder, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)  # any of ours is gigantic now
     picture(size=(20, 20)).save(folder/'cat'/'big.png')
@@ -177,6 +187,7 @@ def test_camera_orientation_is_followed(tmp_path):
     assert np.array_equal(read_picture(tmp_path/'x.png', 40)[0], np.asarray(im.rotate(-90, expand=True).crop((0, 10, 40, 50))))
 
 
+@pytest.mark.fault
 def test_one_pixel_and_odd_shapes(tmp_path):
     for wh in ((1, 1), (1, 300), (500, 3)):
         picture(size=wh).save(tmp_path/'x.png')
@@ -193,6 +204,7 @@ def test_official_split_is_kept(tmp_path):
     assert (len(pics.train), len(pics.valid)) == (10, 6)
 
 
+@pytest.mark.fault
 def test_strange_class_names(tmp_path):
     names = ['a b', 'ünï', '🙂', 'x' * 200, '<script>alert(1)</script>'.replace('/', '_')]
     for c in names:
@@ -249,12 +261,14 @@ def test_decoded_once(folder, monkeypatch):
     assert np.array_equal(load_pictures(str(folder), size=32).x, first.x)
 
 
+@pytest.mark.fault
 def test_changed_file_is_read_again(folder):
     first = load_pictures(str(folder), size=32).x.copy()
     picture(99).save(folder/'cat'/'0.png')
     assert not np.array_equal(load_pictures(str(folder), size=32).x, first)
 
 
+@pytest.mark.fault
 def test_damaged_cache_is_read_again(folder, capsys):
     first = load_pictures(str(folder), size=32).x.copy()
     [x] = config.cache_dir().rglob('x.npy')
@@ -263,12 +277,14 @@ def test_damaged_cache_is_read_again(folder, capsys):
     assert 'damaged' in capsys.readouterr().out
 
 
+@pytest.mark.fault
 def test_no_disk_space(folder, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda p: shutil._ntuple_diskusage(10**9, 10**9, 10))
     with pytest.raises(CourseError) as e: load_pictures(str(folder), size=32)
     assert 'COURSE_CACHE' in one_sentence(e)
 
 
+@pytest.mark.fault
 def test_disk_full_while_writing(folder, monkeypatch):
     def full(*a): raise OSError(errno.ENOSPC, 'No space left on device')
     monkeypatch.setattr(np, 'save', full)
@@ -277,6 +293,7 @@ def test_disk_full_while_writing(folder, monkeypatch):
     assert not list((config.cache_dir()/'pictures').iterdir()), 'something half-made was left'
 
 
+@pytest.mark.fault
 def test_folder_is_whole_or_absent(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         with config.whole_folder(tmp_path/'a', 'This') as work:
@@ -389,6 +406,7 @@ def test_the_card_says_how_many(fetched, monkeypatch):
 
 
 @pytest.mark.parametrize('text', ['', '[]', '3', '{}', '{"title": "x"}', '\\xff'])
+@pytest.mark.fault
 def test_an_about_of_somebody_else_is_passed_by(fetched, text):
     (fetched/'about.json').write_bytes(text.encode('latin1'))
     assert data.about(str(fetched)) == {} and data.how_many(str(fetched)) == ''

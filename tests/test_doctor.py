@@ -140,6 +140,7 @@ def test_every_check_has_a_broken_machine():
 
 
 @pytest.mark.parametrize('name', CASES)
+@pytest.mark.fault
 def test_check(name, tmp_path): assert not failures(D.CHECKS, tmp_path, name)
 
 
@@ -199,11 +200,13 @@ def test_last_sentence(states, sentence, monkeypatch, capsys):
     assert last.startswith(sentence)
 
 
+@pytest.mark.fault
 def test_findings_in_html_are_text():
     html = D.Findings([finding('Disk', 'bad', '<script>x</script>', 'run `make "a" & b`')])._repr_html_()
     assert '<script>' not in html and '<code>make &quot;a&quot; &amp; b</code>' in html and '✗' in html and 'role="status"' in html
 
 
+@pytest.mark.fault
 def test_make_doctor_with_a_cache_that_cannot_be_written(tmp_path):
     "The real command on this machine, with one thing broken."
     import os

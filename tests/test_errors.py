@@ -80,6 +80,7 @@ def fewer(run, pics): run.targets, run.probs = run.targets[:-1], run.probs[:-1]
 def another_class(run, pics): pics.classes.append('new')
 
 @pytest.mark.parametrize('spoil', [other_order, fewer, another_class])
+@pytest.mark.fault
 def test_pictures_of_another_run_are_refused(spoil):
     run, pics = made(list('abc'))
     spoil(run, pics)
@@ -89,6 +90,7 @@ def test_pictures_of_another_run_are_refused(spoil):
 # ---- the page ----
 
 @pytest.mark.parametrize('classes', [['a', 'b'], NASTY, NASTY + [f'<img src=x onerror=y> {k}' for k in range(16)]])
+@pytest.mark.fault
 def test_page_escapes_every_name(classes):
     run, pics = made(classes, n=120)
     e = E.analyse(run, pics)

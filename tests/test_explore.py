@@ -48,10 +48,12 @@ def test_bundle():
 @pytest.mark.parametrize('kw, says', [
     (dict(value=1.2), "'p' is set to 1.2"), (dict(value=-.1), "'p' is set to -0.1"), (dict(value=float('nan')), 'set to nan'),
     (dict(step=0), 'step 0'), (dict(step=-1), 'step -1'), (dict(min=1), 'min must be less'), (dict(min=2, value=2), 'min must be less')])
+@pytest.mark.fault
 def test_bad_slider(kw, says):
     with pytest.raises(CourseError, match=re.escape(says)) as e: Slider('p', 'P', **kw)
     assert '\n' not in str(e.value)
 
+@pytest.mark.fault
 def test_bad_explorer():
     with pytest.raises(CourseError, match='at least one slider'): Explorer(scene, [], alt='x')
     with pytest.raises(CourseError, match='name of its own'): Explorer(scene, [Slider('p', 'P'), Slider('p', 'Q')], alt='x')
@@ -60,11 +62,13 @@ def test_bad_explorer():
     with pytest.raises(CourseError, match="no slider 'z'"): e.at(z=.5)
 
 @pytest.mark.parametrize('result', [None, 3, (1, 2, 3), ('no picture', 'x'), (np.zeros((4, 4), np.uint8), 'x'), (np.zeros((4, 4, 3)), 'x')])
+@pytest.mark.fault
 def test_bad_draw(result):
     e = Explorer(lambda p: result, [Slider('p', 'P')], alt='x')
     with pytest.raises(CourseError, match='draw must return'): e.html()
     assert 'draw must return' in e._live.sentence.value
 
+@pytest.mark.fault
 def test_pictures_of_two_sizes():
     e = Explorer(lambda p: (np.zeros((4 + round(10*p), 4, 3), np.uint8), 'x'), [Slider('p', 'P')], alt='x')
     with pytest.raises(CourseError, match='one size'): e.html()
@@ -105,6 +109,7 @@ def test_master_moves_all_and_draws_once():
     e._live.sliders['q'].value = .1
     assert calls[1:] == [{'p': .8, 'q': .1}] and e._live.master.value == .8
 
+@pytest.mark.fault
 def test_draw_error_is_said_and_passes():
     def draw(p):
         if p > .5: raise ValueError('too\nmuch <b>')
@@ -124,6 +129,7 @@ def test_alt_text():
 
 HOSTILE = '<script>alert(1)</script></figure>"\'`${x}&amp;<!-- \u2028 ]]>'
 
+@pytest.mark.fault
 def test_hostile_strings_stay_text():
     e = Explorer(lambda p: (scene(p)[0], HOSTILE), [Slider('p', HOSTILE)], alt=HOSTILE, title=HOSTILE)
     seen = ' '.join(HOSTILE.split())

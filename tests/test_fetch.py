@@ -246,6 +246,7 @@ def test_a_second_run_does_nothing(server, here, capsys):
 
 
 @pytest.mark.parametrize('tenth', range(10))
+@pytest.mark.fault
 def test_cut_at_every_tenth(server, here, tenth):
     n = len(rps()['rps.zip'])
     server.script['rps.zip'] = [cut(n * tenth // 10)]
@@ -255,6 +256,7 @@ def test_cut_at_every_tenth(server, here, tenth):
     assert [r[1] for r in asked] == [0, n * tenth // 10] and sum(r[2] for r in asked) == n, 'each byte is served once'
 
 
+@pytest.mark.fault
 def test_cut_ten_times(server, here):
     n = len(rps()['rps.zip'])
     server.script['rps.zip'] = [cut(n * i // 10) for i in range(1, 10)]
@@ -263,6 +265,7 @@ def test_cut_ten_times(server, here):
     assert sum(r[2] for r in server.asked('rps.zip')) == n
 
 
+@pytest.mark.fault
 def test_a_later_run_goes_on(server, here):
     "What a run that gave up has fetched is not fetched again."
     n = len(rps()['rps.zip'])
@@ -275,6 +278,7 @@ def test_a_later_run_goes_on(server, here):
     assert server.asked('rps.zip') == [['rps.zip', n // 2, n - n // 2]]
 
 
+@pytest.mark.fault
 def test_always_cut_at_the_same_byte(server, here):
     server.script['rps.zip'] = [cut(1000)] * 20
     fails(lambda: get(server), 'was cut', '1,000 bytes', f'{fetch.TRIES} times in a row')
@@ -285,6 +289,7 @@ def test_always_cut_at_the_same_byte(server, here):
 @pytest.mark.parametrize('step, part', [
     (other_length(7), 'instead of'), (other_length(-7), 'instead of'), (endless, 'has more bytes'), (other_bytes, 'has the checksum'), (page, 'has 26 bytes'),
     (says(404), '404 Not Found'), (says(403), '403 Forbidden'), (says(410), '410 Gone'), (says(416), '416'), (redirect('file:///etc/passwd'), 'no address')])
+@pytest.mark.fault
 def test_not_the_file_it_should_be(server, here, step, part):
     server.script['rps.zip'] = [step] * 20
     fails(lambda: get(server), part, 'MIRROR')
@@ -299,6 +304,7 @@ def test_not_the_file_it_should_be(server, here, step, part):
     [says(500)], [says(500), says(502), says(503)], [says(429)], [says(408)], [redirect('/elsewhere/rps.zip')], [redirect('rps.zip')] * 3, [no_ranges], [no_length],
     [cut(500), no_ranges], [no_ranges_cut, no_ranges], [cut(500), other_range], [cut(500), says(416)], [cut(500), says(500), cut(900)], [stall], [trickle],
     [cut(500), redirect('/x/rps.zip')]], ids=lambda x: '-'.join(getattr(f, '__name__', '') for f in x))
+@pytest.mark.fault
 def test_fine_in_the_end(server, here, steps):
     server.script['rps.zip'] = list(steps)
     get(server)
@@ -308,6 +314,7 @@ def test_fine_in_the_end(server, here, steps):
 
 @pytest.mark.parametrize('step, part', [
     (stall, 'nothing came for 0.4 s'), (trickle, 'only'), (says(500), '500'), (no_ranges_cut, 'was cut'), (redirect('rps.zip'), 'without end')])
+@pytest.mark.fault
 def test_never_fine(server, here, step, part):
     server.script['rps.zip'] = [step] * 200
     start = time.monotonic()
@@ -320,6 +327,7 @@ def test_never_fine(server, here, step, part):
     whole(here)
 
 
+@pytest.mark.fault
 def test_what_an_earlier_run_left_is_not_what_it_seemed(server, here):
     a = fetch.from_mirror(sources.SOURCES[RPS].archives, server.address)[0]
     left = fetch.kept_path(a, here/'.fetch'/RPS)
@@ -331,6 +339,7 @@ def test_what_an_earlier_run_left_is_not_what_it_seemed(server, here):
         data.shutil.rmtree(here/RPS)
 
 
+@pytest.mark.fault
 def test_nobody_there(here, monkeypatch):
     monkeypatch.setattr(fetch, 'WAIT_S', 0)
     fails(lambda: data.make(RPS, 'http://127.0.0.1:9'), 'no connection', 'manifest.json')
@@ -376,6 +385,7 @@ def test_a_folder(tmp_path, here):
     (lambda m: (m/'manifest.json').write_text('{}'), 'has no rps.zip and no rps-test-set.zip'), *[(lambda m, t=t: (m/'manifest.json').write_text(t), 'not a list of archives') for t in (
         '', '[]', '<html>', '3', '{"rps.zip": 3}', '{"rps.zip": {}}', '{"rps.zip": {"sha256": "x", "bytes": 3}}', '[' * 100_000,
         json.dumps({'rps.zip': dict(sha256='0' * 64, bytes=-3)}), json.dumps({'rps.zip': dict(sha256='0' * 64, bytes='3')}))]])
+@pytest.mark.fault
 def test_a_bad_folder(tmp_path, here, spoil, part):
     m = mirror_folder(tmp_path/'m', rps())
     spoil(Path(m))
@@ -384,12 +394,14 @@ def test_a_bad_folder(tmp_path, here, spoil, part):
 
 
 @pytest.mark.parametrize('step, part', [(page, 'not a list'), (says(404), '404'), (lambda h, d: (h.head(200), h.body(b'x' * 2_000_000)), 'longer than any list')])
+@pytest.mark.fault
 def test_a_bad_manifest_at_an_address(server, here, step, part):
     server.script['manifest.json'] = [step]
     fails(lambda: get(server), part)
     nothing(here)
 
 
+@pytest.mark.fault
 def test_a_manifest_in_the_end(server, here):
     server.script['manifest.json'] = [says(500), cut(20), stall]
     get(server)
@@ -397,6 +409,7 @@ def test_a_manifest_in_the_end(server, here):
 
 
 @pytest.mark.parametrize('m', ['ftp://127.0.0.1/x', 'http://', 'http://[', 'x://y'])
+@pytest.mark.fault
 def test_no_address(m, here):
     fails(lambda: data.make(RPS, m), 'no address')
     nothing(here)
@@ -435,6 +448,7 @@ def killed_at(module, name, nth):
     (fetch.tqdm, 'update', 1), (fetch.tqdm, 'update', 3), (data, 'unpack', 1), (fetch.shutil, 'copyfileobj', 5), (data, 'unpack', 2), (data, 'check', 1), (data, 'put', 1),
     (data, 'put', 9), (data.json, 'dumps', 1), (data.os, 'rename', 1), (Path, 'unlink', 1), (data.shutil, 'rmtree', 3)],
     ids=lambda x: getattr(x, '__name__', str(x)))
+@pytest.mark.fault
 def test_killed_at(server, here, module, name, nth):
     server.script['rps.zip'] = [slowly]
     pid = in_a_child(lambda: (killed_at(module, name, nth), get(server)))
@@ -445,6 +459,7 @@ def test_killed_at(server, here, module, name, nth):
     whole(here)
 
 
+@pytest.mark.fault
 def test_killed_at_random_moments(server, here):
     rng, seen = random.Random(0), Counter()
     for _ in range(12):
@@ -463,6 +478,7 @@ def test_killed_at_random_moments(server, here):
     whole(here)
 
 
+@pytest.mark.fault
 def test_two_at_once(server, here):
     go, ended = threading.Event(), []
     server.script['rps.zip'] = [lambda h, d: (go.wait(10), serve(h, d))]
@@ -491,6 +507,7 @@ def test_another_run_has_just_ended(server, here, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('nth', [1, 2, 3, 8, 14, 20, 21])
+@pytest.mark.fault
 def test_full_disk(server, here, monkeypatch, nth):
     "The nth file that is opened for writing gets half of what is written: two archives, eighteen pictures, about.json."
     opened, real = iter(range(1, 100)), open
@@ -517,6 +534,7 @@ def test_full_disk(server, here, monkeypatch, nth):
 
 
 @pytest.mark.parametrize('options, part', [('size=40k', 'of disk are needed'), ('size=60k', 'No space left'), ('ro', 'Read-only file system')])
+@pytest.mark.fault
 def test_real_disks(tmp_path, here, options, part):
     "A disk too small, one that fills up, and one that is read-only, of the kernel's making."
     m, disk = mirror_folder(tmp_path/'m', rps()), tmp_path/'disk'
@@ -529,12 +547,14 @@ def test_real_disks(tmp_path, here, options, part):
     assert not [l for l in r.stdout.splitlines() if l.startswith(str(disk)) and not l.endswith('.lock')]
 
 
+@pytest.mark.fault
 def test_folder_that_cannot_be_made(tmp_path, monkeypatch):
     (tmp_path/'file').write_text('')
     monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'file'/'data'))
     fails(lambda: data.make(RPS, mirror_folder(tmp_path/'m', rps())), 'Not a directory', 'COURSE_DATA_DIR')
 
 
+@pytest.mark.fault
 def test_a_folder_of_somebody_else_stays(tmp_path, here):
     (here/RPS).mkdir(parents=True)
     (here/RPS/'mine.txt').write_text('mine')
@@ -590,11 +610,13 @@ def refused(tmp_path, b, part):
 
 
 @pytest.mark.parametrize('name', SLIPS)
+@pytest.mark.fault
 def test_nothing_leaves_the_folder(tmp_path, name):
     assert not refused(tmp_path, SLIPS[name], 'the.zip was not unpacked:') and not Path('/out.txt').exists()
 
 
 @pytest.mark.parametrize('name', BOMBS)
+@pytest.mark.fault
 def test_bombs(tmp_path, monkeypatch, name):
     monkeypatch.setattr(fetch, 'SPARE', 500_000)
     refused(tmp_path, BOMBS[name], 'the.zip was not unpacked:')
@@ -603,6 +625,7 @@ def test_bombs(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize('name', DAMAGED)
+@pytest.mark.fault
 def test_damaged(tmp_path, name):
     (tmp_path/'archive').write_bytes(DAMAGED[name])
     def call():
@@ -613,6 +636,7 @@ def test_damaged(tmp_path, name):
 @pytest.mark.parametrize('b', [SLIPS['zip up'], SLIPS['zip link'], SLIPS['tar link'], BOMBS['zip by declared size'], DAMAGED['zip CRC'], zipped({'a.txt': b'no pictures'}),
                                zipped({'rps-test-set/lizard/a.png': picture(0, 'PNG')}), zipped({'rps-test-set/paper/a.png': b''})],
                          ids=['slip', 'link', 'tar link', 'bomb', 'damaged', 'another layout', 'another class', 'none readable'])
+@pytest.mark.fault
 def test_nothing_half_made_is_left(tmp_path, here, monkeypatch, b):
     "With the mirror's own checksum, so that only the unpacking can notice."
     monkeypatch.setattr(fetch, 'SPARE', 500_000)
@@ -623,6 +647,7 @@ def test_nothing_half_made_is_left(tmp_path, here, monkeypatch, b):
 NAMES = ['a b/c d.txt', 'ü/ñandú.txt', '文/字.txt', './dot.txt', 'a//b.txt', 'x' * 120 + '/' + 'y' * 120 + '.txt', "quo'te \"$(x)`.txt", '...', 'a..b']
 
 @pytest.mark.parametrize('pack', [zipped, tarred, functools.partial(tarred, gz=False)], ids=['zip', 'tar.gz', 'tar'])
+@pytest.mark.fault
 def test_unusual_names_are_fine(tmp_path, pack):
     (tmp_path/'archive').write_bytes(pack({n: n.encode() for n in NAMES}))
     fetch.unpack(tmp_path/'archive', tmp_path/'out')
@@ -631,6 +656,7 @@ def test_unusual_names_are_fine(tmp_path, pack):
 
 @given(st.text(st.sampled_from('./\\a: é\0\n~C\ud800'), max_size=12))
 @settings(max_examples=300, deadline=None)
+@pytest.mark.fault
 def test_every_name_stays_inside_or_is_refused(name):
     try: path = fetch.inside(name, 'x')
     except CourseError: return
@@ -653,6 +679,7 @@ def test_each_data_set(tmp_path, here, name):
     assert tuple(sum(about['counts'].get(p, {}).values()) for p in data.PARTS) == expected
 
 
+@pytest.mark.fault
 def test_unreadable_cats_and_dogs_are_set_aside(tmp_path, here, capsys):
     about = data.make('cats_dogs', mirror_folder(tmp_path/'m', cats_archive()))
     why = {Path(p).name: w for p, w in about['set_aside'].items()}
@@ -663,6 +690,7 @@ def test_unreadable_cats_and_dogs_are_set_aside(tmp_path, here, capsys):
     assert left == {f'{i}.jpg' for i in range(10)} and '5 files set aside' in capsys.readouterr().out
 
 
+@pytest.mark.fault
 def test_every_kind_of_bad_picture(tmp_path, monkeypatch):
     for kind, part in ((b'', 'empty'), (b'hello', 'not a picture'), (picture(0)[:300], 'truncated'), (picture(0, 'PNG')[:300], 'truncated')):
         (tmp_path/'x.jpg').write_bytes(kind)
@@ -722,6 +750,7 @@ def test_trimaps_lie_beside(tmp_path, here):
     assert set(np.asarray(Image.open(here/'pets'/'trimaps'/'Abyssinian_1.png')).flat) <= {1, 2, 3}
 
 
+@pytest.mark.fault
 def test_a_list_names_what_is_not_there(tmp_path, here):
     files = pets()
     files['pets-images.tar.gz'] = tarred({'images/Abyssinian_1.jpg': picture(0)})
@@ -730,6 +759,7 @@ def test_a_list_names_what_is_not_there(tmp_path, here):
 
 
 @pytest.mark.parametrize('line', ['../../../secret_1', '/etc/secret_1', '..'])
+@pytest.mark.fault
 def test_a_list_leads_nowhere_else(tmp_path, here, line):
     (tmp_path/'secret_1.jpg').write_bytes(picture(0))
     files = pets()
@@ -763,6 +793,7 @@ def hostile(x): return lambda *_: pickle.dumps({b'data': x, b'labels': [0], b'fi
     lambda f: hostile(np.array([Call(os.system, f'touch {f}')], object)), lambda f: hostile(np.zeros((1, 3072))), lambda f: hostile(np.zeros((2, 7), np.uint8)), lambda f: hostile([1, 2]),
     lambda f: lambda *_: b'not a pickle', lambda f: lambda *_: b'', lambda f: lambda *_: b'cposix\nsystem\n(Vtouch ' + str(f).encode() + b'\ntR.',
     lambda f: lambda *_: b'cnumpy.core.multiarray\nscalar\n.', lambda f: lambda *_: b'c_codecs\nencode\n(Vx\nVrot13\ntR.', lambda f: lambda *_: pickle.dumps([1], 2)])
+@pytest.mark.fault
 def test_hostile_pickles(tmp_path, here, batch):
     trap = tmp_path/'trap'
     fails(lambda: data.make('cifar10', mirror_folder(tmp_path/'m', cifar('cifar10', batch(trap)))), 'not laid out as CIFAR-10 is')
@@ -776,6 +807,7 @@ def test_the_trap_can_spring(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['../../out', '/out', '..', '.hidden', 'a/b', '.', 'a\0b'])
+@pytest.mark.fault
 def test_class_names_out_of_a_pickle(tmp_path, here, name):
     files = cifar('cifar10')
     meta = pickle.dumps({b'label_names': [name.encode(), b'b', b'c']}, 2)
@@ -828,10 +860,12 @@ def test_a_small_picture_stays_as_it_is(tmp_path):
 
 @pytest.mark.parametrize('args, part', [([], 'NAME= is missing'), (['dogs'], "no data set 'dogs'"), ([RPS], 'fetch it first'), ([RPS, '--keep', 'all'], 'KEEP=all'), ([RPS, '--keep', '0'], 'KEEP=0'),
                                         ([RPS, '--size=-3'], 'SIZE=-3'), ([RPS, '--mirror', 'http://x'], 'into a folder')])
+@pytest.mark.fault
 def test_a_mirror_that_cannot_be(args, part):
     fails(lambda: mirror.main(args), part)
 
 
+@pytest.mark.fault
 def test_a_mirror_on_a_full_disk(tmp_path, here, monkeypatch):
     data.make(RPS, mirror_folder(tmp_path/'m', rps()))
     mirror.write(RPS, 4, 16, tmp_path/'out')
@@ -845,6 +879,7 @@ def test_a_mirror_on_a_full_disk(tmp_path, here, monkeypatch):
 # ---- the commands ----
 
 @pytest.mark.parametrize('args, part', [([], 'NAME= is missing'), (['cats'], "no data set 'cats'")])
+@pytest.mark.fault
 def test_names(args, part):
     r = subprocess.run([sys.executable, ROOT/'data_scripts'/'data.py', *args], capture_output=True, text=True)
     assert r.returncode == 1 and len(r.stderr.strip().splitlines()) == 1 and part in r.stderr and 'cats_dogs (825 MB)' in r.stderr and not r.stdout

@@ -60,6 +60,7 @@ def test_a_rung_trains_with_its_settings(monkeypatch):
     assert len(calls) == 2, 'another seed is another training'
 
 
+@pytest.mark.fault
 def test_found_rate_without_an_answer(monkeypatch):
     from course_utils.lr import Suggestion
     pics = load_pictures(size=32, limit=100)
@@ -68,6 +69,7 @@ def test_found_rate_without_an_answer(monkeypatch):
     assert found_rate(pics, 'valley', arch='regnetx_002', bs=16) == 1e-3
 
 
+@pytest.mark.fault
 def test_a_killed_ladder_gives_the_same_table(tmp_path):
     "SIGKILL at a random moment, started again: the same answers and losses as a ladder left alone. Only the seconds may differ."
     code = '''

@@ -57,6 +57,7 @@ def fine(x): return 2 * x
     (shapes, 'has the shape (2,), and should have (4,)'), (words, "is ['a'"), (changes, 'changes what it is given'),
     (nothing, 'gives None. What it has worked out must be returned'), (takes_none, 'takes 0 positional arguments but 1 was given'),
     (3, 'should be a function'), (None, 'nothing in `f` yet')], ids=lambda v: getattr(v, '__name__', None))
+@pytest.mark.fault
 def test_whatever_a_function_does_there_is_one_sentence(f, says):
     if says.startswith('is ['): says = 'should be numbers'
     start = time.monotonic()
@@ -73,6 +74,7 @@ def test_what_is_printed_is_counted_and_not_kept(capsys):
 def test_right_is_right(): assert judge(an_exercise(doubles), fine).right
 
 
+@pytest.mark.fault
 def test_a_value_of_any_kind_gets_a_sentence():
     ex = an_exercise(lambda v, rng: None if v.start == 1 else 'no', function=False)
     assert judge(ex, slice(1, 2)).right and 'is not of the kind that is asked for' in judge(ex, 7).says
@@ -170,6 +172,7 @@ def test_the_table_is_for_everybody(capsys, monkeypatch):
 
 # ---- the record ----
 
+@pytest.mark.fault
 def test_a_disk_that_refuses_takes_nothing_but_the_keeping(capsys, tmp_path, monkeypatch):
     (tmp_path/'file').write_text('')
     monkeypatch.setenv('COURSE_HOME', str(tmp_path/'file'/'home'))
@@ -179,6 +182,7 @@ def test_a_disk_that_refuses_takes_nothing_but_the_keeping(capsys, tmp_path, mon
 
 
 @pytest.mark.parametrize('text', ['', '{"exercises": {"02-1": ', '[1]', 'null', '{"exercises": 3}'])
+@pytest.mark.fault
 def test_a_damaged_record_is_kept_aside(text, home, capsys):
     home.mkdir()
     (home/'answers.json').write_text(text)
@@ -236,6 +240,7 @@ def losses_after_kills(home, kills, before=''):
 
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills as Unix does')
+@pytest.mark.fault
 def test_sigkill_during_writes_loses_nothing(home): assert not losses_after_kills(home, 12)
 
 
@@ -243,12 +248,14 @@ def test_sigkill_during_writes_loses_nothing(home): assert not losses_after_kill
 def test_the_kill_test_finds_a_careless_record(home): assert losses_after_kills(home, 12, NAIVE)
 
 
+@pytest.mark.fault
 def test_two_notebooks_at_once_lose_nothing(home):
     those = [saver(home, name, 40) for name in 'abc']
     for p in those: p.communicate(timeout=60); assert p.returncode == 0
     assert len(json.loads((home/'answers.json').read_text())['exercises']) == 120
 
 
+@pytest.mark.fault
 def test_a_lock_that_is_held_is_told(home, monkeypatch):
     monkeypatch.setattr(L, 'FileLock', lambda path, timeout: __import__('filelock').FileLock(path, timeout=.1))
     home.mkdir()

@@ -71,12 +71,14 @@ def test_a_lesson_finds_its_modules_settings_and_places(tmp_path):
     assert not list((tmp_path/'results').iterdir()), 'a run without save leaves the kept results alone'
 
 
+@pytest.mark.fault
 def test_a_failing_cell_is_named(tmp_path):
     path = course(tmp_path, CODE('a = 1'), CODE('b = 2\nc = 3\nd = 4\nraise ValueError("far\\ntoo far")'))
     with pytest.raises(L.LessonFailed) as e: L.run(path, scratch=tmp_path/'run')
     assert str(e.value) == '00_probe failed in cell 3, which begins\n    b = 2\n    c = 3\n    d = 4\n    …\nwith ValueError: far'
 
 
+@pytest.mark.fault
 def test_a_dead_kernel_is_named(tmp_path):
     path = course(tmp_path, CODE('import os; os._exit(1)'))
     with pytest.raises(L.LessonFailed, match='the kernel died'): L.run(path, scratch=tmp_path/'run')
@@ -142,11 +144,13 @@ def command(*args, **env):
 @pytest.mark.parametrize('args, sentence', [
     (['--profile', 'tpu'], "COURSE_PROFILE is 'tpu'"), (['--only', '99'], 'ONLY=99 fits no lesson'),
     (['--save', '--profile', 'smoke'], 'SAVE=1 keeps what learners will read'), (['--save', '--profile', 'cpu', '--data', 'x'], 'leave DATA out')])
+@pytest.mark.fault
 def test_wrong_use_gets_one_sentence(args, sentence):
     r = command(*args)
     assert r.returncode == 1 and sentence in r.stderr and len(r.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.fault
 def test_ctrl_c_leaves_the_notebook_as_it_was(tmp_path):
     path = course(tmp_path, CODE("from pathlib import Path; Path('started').touch()\nimport time; time.sleep(60)"))
     before = path.read_bytes()

@@ -76,6 +76,7 @@ def test_stops_when_the_loss_explodes(new):
 
 
 @pytest.mark.parametrize('kw', [dict(start=0), dict(start=1, end=.1), dict(n=1), dict(end=float('inf')), dict(start=float('nan'))])
+@pytest.mark.fault
 def test_impossible_range(new, kw):
     with pytest.raises(CourseError, match='0 < start < end'): lr_find(new(), **kw)
 
@@ -210,6 +211,7 @@ number = st.floats(allow_nan=True, allow_infinity=True, width=64) | st.floats(0,
 
 @settings(max_examples=150, deadline=None)
 @given(losses=st.lists(number, max_size=60), lrs=st.none() | st.lists(number, max_size=60), sma=st.integers(1, 70))
+@pytest.mark.fault
 def test_no_rule_raises(losses, lrs, sma):
     lrs = np.geomspace(1e-7, 10, 60)[:len(losses)] if lrs is None else lrs
     for name, rule in RULES.items():
@@ -220,6 +222,7 @@ def test_no_rule_raises(losses, lrs, sma):
 
 @settings(max_examples=50, deadline=None)
 @given(losses=st.lists(number, min_size=1, max_size=60), n=st.integers(2, 100), beta=st.floats(0, .99))
+@pytest.mark.fault
 def test_no_curve_raises(losses, n, beta):
     c = Curve(np.geomspace(1e-7, 10, len(losses)), np.array(losses), n)
     with np.errstate(all='ignore'): assert len(c.suggest(beta)) == 5 and repr(c).endswith('.')
@@ -231,7 +234,9 @@ def answers(learn, **kw):
     return c
 
 
+@pytest.mark.fault
 def test_one_batch_only(pics, tmp_path): answers(make_learner(pics, 'resnet10t', bs=64, quiet=True, device='cpu'))
+@pytest.mark.fault
 def test_step_of_one(new): assert not any(s.rate for s in answers(new(), n=2).suggest().values())
 
 
@@ -242,12 +247,14 @@ def test_frozen(new):
     assert state_of(learn) == before and not any(p.requires_grad for p in learn.model.parameters() if p.ndim == 4)
 
 
+@pytest.mark.fault
 def test_a_single_group_that_is_frozen(new):
     learn = new(splitter=lambda m: [list(m.parameters())])
     for p in learn.model.parameters(): p.requires_grad_(p.ndim == 1)
     answers(learn)
 
 
+@pytest.mark.fault
 def test_everything_frozen(new):
     learn = new(); learn.model.requires_grad_(False)
     with pytest.raises(CourseError, match='unfreeze'): lr_find(learn)
@@ -260,6 +267,7 @@ def test_after_fine_tune(new):
     assert state_of(learn) == before
 
 
+@pytest.mark.fault
 def test_no_number_from_the_first_step(new):
     learn = new()
     with torch.no_grad(): learn.model.fc.weight.fill_(float('nan'))

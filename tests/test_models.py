@@ -34,28 +34,33 @@ def test_packaged_weights_arrive_one_to_one(arch):
     for new, old in zip(state.values(), packaged_weights(arch)): assert torch.equal(new, old)
 
 
+@pytest.mark.fault
 def test_order_and_shape_are_checked():
     model, tensors = create_model('tf_efficientnet_lite0', pretrained=False), list(packaged_weights('tf_efficientnet_lite0'))
     with pytest.raises(ValueError, match='295 tensors'): load_by_order(model, tensors[:-1])
     with pytest.raises(ValueError, match='is .* the tensor is'): load_by_order(model, tensors[::-1])
 
 
+@pytest.mark.fault
 def test_damaged_weights_are_refused(tmp_path):
     bad = tmp_path/'weights.pth'
     raw = bytearray(packaged_file('tf_efficientnet_lite0').read_bytes()); raw[1000] ^= 1; bad.write_bytes(raw)
     with pytest.raises(CourseError, match='reinstall'): packaged_weights('tf_efficientnet_lite0', bad)
 
 
+@pytest.mark.fault
 def test_missing_package(monkeypatch):
     monkeypatch.setitem(PACKAGED, 'tf_efficientnet_lite0', ('no_such_package', 'x.pth', ''))
     with pytest.raises(CourseError, match='no_such_package'): packaged_file('tf_efficientnet_lite0')
 
 
+@pytest.mark.fault
 def test_unknown_model():
     with pytest.raises(CourseError) as e: create_model('resnet81')
     assert 'resnet81' in str(e.value) and 'resnet18' in str(e.value) and '\n' not in str(e.value)
 
 
+@pytest.mark.fault
 def test_weights_that_cannot_be_had(monkeypatch):
     def refused(*a, **k): raise OSError('no route to host')
     monkeypatch.setattr(timm, 'create_model', refused)
@@ -63,6 +68,7 @@ def test_weights_that_cannot_be_had(monkeypatch):
     assert 'tf_efficientnet_lite0' in str(e.value)
 
 
+@pytest.mark.fault
 def test_without_a_network_the_hub_is_not_asked_for_long(monkeypatch):
     import huggingface_hub
     def no_name(*a, **k): raise OSError('Name or service not known')

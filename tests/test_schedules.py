@@ -141,6 +141,7 @@ def test_a_schedule_can_be_kept(pics, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('make', [lambda: SGDR(0), lambda: SGDR(1, .5), lambda: SGDR(1, 2, 1.5), lambda: SGDR(1, 2, 0, -1), lambda: Staircase(0), lambda: SGDR(float('nan'))])
+@pytest.mark.fault
 def test_impossible_schedules(make):
     with pytest.raises(CourseError, match='can only be from'): make()
 

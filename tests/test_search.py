@@ -72,6 +72,7 @@ def test_tpe_learns():
     assert np.mean(late) < .15, 'drawn at random it would be 0.29'
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, ValueError, SystemExit])
+@pytest.mark.fault
 def test_what_is_interrupted_is_given_back(path, error):
     def stops(trial):
         score = objective(trial)
@@ -84,6 +85,7 @@ def test_what_is_interrupted_is_given_back(path, error):
     assert params(study_at(path)) == undisturbed(5)
 
 @pytest.mark.parametrize('score, error, says', [(float('nan'), CourseError, 'score of trial 0 is nan'), (float('inf'), CourseError, 'inf'), (None, TypeError, 'NoneType')])
+@pytest.mark.fault
 def test_a_score_that_is_no_number_ends_the_search(path, score, error, says):
     "Optuna alone would fail the trial with a warning, and a search for n good trials would never end."
     with pytest.raises(error, match=says): search(study_at(path), lambda t: score, 1, quiet=True)
@@ -129,6 +131,7 @@ def start(*args):
 
 @needs_fork
 @pytest.mark.parametrize('seed', [0, 1])
+@pytest.mark.fault
 def test_killed_at_random_moments_nothing_is_lost_or_doubled(path, tmp_path, seed):
     "SIGKILL, again and again, until a worker gets through. The trials are those of an undisturbed search."
     rng, n, kills = random.Random(seed), 8, 0
@@ -156,6 +159,7 @@ def test_two_workers_share_a_search(path, tmp_path):
 
 @needs_fork
 @pytest.mark.parametrize('seed', [0, 1])
+@pytest.mark.fault
 def test_two_workers_killed_at_random_moments(path, tmp_path, seed):
     rng, n = random.Random(seed), 10
     for _ in range(5):
@@ -167,6 +171,7 @@ def test_two_workers_killed_at_random_moments(path, tmp_path, seed):
     assert [p.exitcode for p in pair] == [0, 0] and params(study_at(path)) == undisturbed(n)
 
 @needs_fork
+@pytest.mark.fault
 def test_a_worker_takes_over_from_one_that_was_killed(path, tmp_path):
     first = start(path, 4, 30., .2, tmp_path/'log')  # would take half a minute a trial
     while not any(t.params for t in study_at(path).trials): time.sleep(.05)
@@ -197,6 +202,7 @@ def test_without_a_heartbeat_it_would_be_taken(path, tmp_path, monkeypatch):
     slow.join(60)
     assert states(study_at(path)) == ['FAIL', 'COMPLETE'] and slow.exitcode == 0
 
+@pytest.mark.fault
 def test_a_trial_that_was_taken_over_is_not_done_twice(path, capsys):
     "As after a laptop's sleep: another worker has given the trial back meanwhile."
     study, calls = study_at(path), []
@@ -208,6 +214,7 @@ def test_a_trial_that_was_taken_over_is_not_done_twice(path, capsys):
     search(study, sleepy, 2, quiet=True)
     assert params(study) == undisturbed(2) and states(study).count('COMPLETE') == 2 and 'taken over' in capsys.readouterr().out
 
+@pytest.mark.fault
 def test_a_trial_that_was_taken_over_stops_at_its_next_word(path, capsys):
     study = study_at(path)
     def sleepy(trial):
@@ -236,6 +243,7 @@ def dead_in_the_middle(path, n=3):
     trial.suggest_float('x', 0, 1)
     return study
 
+@pytest.mark.fault
 def test_killed_while_it_gives_back(path, monkeypatch):
     "Between queueing and marking: the queued one is run, the other marked, and nothing queued again."
     study = dead_in_the_middle(path)
@@ -247,6 +255,7 @@ def test_killed_while_it_gives_back(path, monkeypatch):
     search(study_at(path), objective, 3, quiet=True)
     assert states(study)[2:] == ['FAIL', 'COMPLETE'] and params(study) == undisturbed(3)
 
+@pytest.mark.fault
 def test_given_back_by_two_at_once_it_is_run_once(path):
     study = dead_in_the_middle(path)
     t = study.trials[2]
@@ -282,6 +291,7 @@ def test_giving_back_twice_queues_once(path):
 
 # ---- the file ----
 
+@pytest.mark.fault
 def test_the_lock_dies_with_its_process(tmp_path):
     if S.fcntl is None: pytest.skip('no flock here')
     path = tmp_path/'j'
@@ -299,6 +309,7 @@ def test_the_lock_dies_with_its_process(tmp_path):
 
 @pytest.mark.skipif(S.fcntl is None, reason='no flock here')
 @pytest.mark.parametrize('whole, half', [(b'{"a":1}\n{"b":2}\n', b'{"c":'), (b'', b'{"a"'), (b'{"a":1}\n', b'')])
+@pytest.mark.fault
 def test_half_a_line_is_cut_off(tmp_path, whole, half):
     path = tmp_path/'j'
     path.write_bytes(whole + half)
@@ -307,6 +318,7 @@ def test_half_a_line_is_cut_off(tmp_path, whole, half):
     assert path.read_bytes() == whole
 
 @pytest.mark.skipif(S.fcntl is None, reason='no flock here')
+@pytest.mark.fault
 def test_ctrl_c_while_waiting_for_the_lock_leaves_it_free(tmp_path, monkeypatch):
     path = tmp_path/'j'
     path.touch()
@@ -317,6 +329,7 @@ def test_ctrl_c_while_waiting_for_the_lock_leaves_it_free(tmp_path, monkeypatch)
         with pytest.raises(KeyboardInterrupt): lock.acquire()
     assert lock.threads.acquire(timeout=1), 'else the next one would wait for ever'
 
+@pytest.mark.fault
 def test_a_journal_with_half_a_line_goes_on(path):
     search(study_at(path), objective, 2, quiet=True)
     with open(path, 'ab') as f: f.write(b'{"op_code":4,"wor')
@@ -334,6 +347,7 @@ def test_address(tmp_path, monkeypatch):
     assert (tmp_path/'mine.db').exists() and params(open_study('a', random_sampler(), fresh=False)) == undisturbed(3)
 
 @pytest.mark.parametrize('address', ['nosuch://me:secret@host/db', 'postgresql://me:secret@nowhere.invalid/db', '/dev/null/x'])
+@pytest.mark.fault
 def test_a_storage_that_cannot_be_opened_gets_one_sentence(address):
     with pytest.raises(CourseError, match='cannot be opened') as e: open_storage(address)
     assert 'secret' not in str(e.value) and '\n' not in str(e.value)

@@ -73,6 +73,7 @@ def test_schedules_reach_every_group(pics, schedule, last):
     assert learn.recorder.lrs[0] == pytest.approx(1e-2) and learn.recorder.lrs[-1] == pytest.approx(1e-2 * (last or 0), abs=1e-2 * 2 / n)
 
 
+@pytest.mark.fault
 def test_unknown_schedule(pics):
     with pytest.raises(CourseError, match='one_cycle, constant, cosine'): CPU(pics, epochs=1, schedule='zigzag')
 
@@ -99,6 +100,7 @@ def test_a_head_of_ones_own(pics):
     assert isinstance(learn.model.fc, torch.nn.Sequential) and len(learn.splitter(learn.model)[1]) == 4
 
 
+@pytest.mark.fault
 def test_loss_that_is_no_number(pics):
     with pytest.raises(CourseError) as e: CPU(pics, epochs=2, lr_max=1e20, schedule='constant')
     assert 'rate is too high' in str(e.value) and '\n' not in str(e.value)
@@ -146,6 +148,7 @@ def test_data_change_the_key(pics):
     assert len({fingerprint(pics), fingerprint(other), fingerprint(pics.subset(50))}) == 3
 
 
+@pytest.mark.fault
 def test_damaged_run_is_trained_again(pics, cache, capsys):
     CPU(pics, epochs=1, keep=True)
     [f] = (cache/'runs').rglob('model.pt'); f.write_bytes(f.read_bytes()[:1000])
@@ -153,11 +156,13 @@ def test_damaged_run_is_trained_again(pics, cache, capsys):
     assert CPU(pics, epochs=1, keep=True).learn is None
 
 
+@pytest.mark.fault
 def test_what_cannot_be_described_cannot_be_kept(pics):
     with pytest.raises(CourseError, match='keep=False'): CPU(pics, epochs=1, keep=True, schedule=lambda pos: 1)
     with pytest.raises(CourseError, match='keep=False'): CPU(pics, epochs=1, keep=True, cbs=[object()])
 
 
+@pytest.mark.fault
 def test_killed_run_leaves_nothing(tmp_path):
     "SIGKILL at several moments of a short training: afterwards there is a whole run or none."
     code = "from course_utils.data import load_pictures\nfrom course_utils.train import train\nprint('go', flush=True)\ntrain(load_pictures('solar', size=32, limit=160), 'resnet10t', 1, keep=True, quiet=True, device='cpu')"

@@ -138,6 +138,7 @@ def test_a_clean_folder_gives_no_alarm(tmp_path):
 def test_flips(classes, flips): assert (Y.on_flips(classes).level != 'trouble') == flips
 
 
+@pytest.mark.fault
 def test_a_name_cannot_break_the_notebook():
     "Not as Markdown, not as a cell of its own, not as a placeholder."
     name = '=== code\n$size `x` $ ${arch} # %% ]( <b>'
@@ -147,6 +148,7 @@ def test_a_name_cannot_break_the_notebook():
     assert [c.source for c in nb.cells if c.cell_type == 'code'] == [c.source for c in usual.cells if c.cell_type == 'code']
 
 
+@pytest.mark.fault
 def test_a_card_escapes_what_the_folder_says(advised):
     page = advised._repr_html_()
     assert '<script>' not in page and '<b>🍅' not in page and '&lt;b&gt;🍅' in page and RED in repr(advised)
@@ -154,6 +156,7 @@ def test_a_card_escapes_what_the_folder_says(advised):
     assert '<script>' not in text.replace('\\<', '&lt;')
 
 
+@pytest.mark.fault
 def test_wrong_use_gets_one_sentence(tmp_path):
     with pytest.raises(CourseError, match='is no folder'): Y.recommend('solar')
     with pytest.raises(CourseError): Y.recommend(tmp_path)
@@ -161,6 +164,7 @@ def test_wrong_use_gets_one_sentence(tmp_path):
 
 # ---- the notebook ----
 
+@pytest.mark.fault
 def test_a_file_that_is_there_stays(advised, tiny):
     assert (tiny/'recipe.ipynb').read_text() == 'mine' and advised.notebook.name == 'recipe-2.ipynb' and 'left as it is' in advised.said
     assert load_pictures(tiny, 64).classes == sorted([RED, BLUE]), 'what is written into the folder is no class'
