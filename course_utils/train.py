@@ -118,14 +118,16 @@ def batch_that_fits(learn: Learner) -> int | None:
         try:
             others = [torch.empty_like(p) for p in learning for _ in range(4)]  # noqa: F841 — AdamW's two, and a Learner in this one's place
             with torch.autocast(device.type, torch.bfloat16, enabled=hasattr(learn, 'mixed_precision')):
-                out = model(torch.zeros(bs, 3, *dl.x.shape[1:3], device=device).contiguous(memory_format=torch.channels_last))
+                x = torch.zeros(2 * bs, 3, *dl.x.shape[1:3], device=device).contiguous(memory_format=torch.channels_last)
+                with torch.no_grad(): model(x)  # as many as are shown at once for validation
+                out = model(x[:bs])
             out.float().mean().backward()
             return bs
         except Exception as e:
             if not out_of_memory(e): raise
             traceback.clear_frames(e.__traceback__)
         finally:
-            others = out = None
+            others = out = x = None
             learn.model.zero_grad()
             with torch.no_grad():
                 for b, was in buffers: b.copy_(was)
