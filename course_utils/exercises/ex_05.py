@@ -14,7 +14,8 @@ import numpy as np, timm, torch
 from ..groups import layer_decay_rates, per_stage, rates_of
 
 # %% ../../nbs/exercises/ex_05.ipynb #e5e85a1e
-quantity('05', 'spread', "head's rate over the early layers', at the lowest validation loss", widest=(1, 1000), example=(3, 30), log=True, shown='{:g}')
+quantity('05', 'spread_loss', 'validation loss with spread 100, minus that with one rate', widest=(-.5, .5), example=(-.05, .05), shown='{:+.3f}',
+         expected=lambda r: [r['by_spread']['100'][k] for k in ('loss_change', 'loss_low', 'loss_high')])
 quantity('05', 'gain', 'accuracy of three groups, minus that of one rate', widest=(-.2, .2), shown='{:+.1%}',
          expected=lambda r: [r['runs'][f"three groups, spread {r['spread']}"][k] for k in ('gain', 'low', 'high')])
 quantity('05', 'seconds', 'seconds of the main training', widest=(1, 10000), log=True, shown='{:.0f}',
