@@ -239,6 +239,7 @@ def test_a_stopped_run_is_the_replay(pics):
     assert run.history.valid_loss.tolist() == losses[:stop] and best < stop
     loss = -np.log(run.probs[np.arange(len(run.targets)), run.targets]).mean()
     assert loss == pytest.approx(losses[best - 1], abs=1e-4) and abs(loss - losses[stop - 1]) > 1e-3
+    assert run.valid_loss == pytest.approx(loss, abs=1e-6) and f'valid loss {loss:.3f}' in repr(run), 'loss and accuracy are of one network'
 
     class Forgets(Patient):
         def after_fit(self): pass
