@@ -18,7 +18,8 @@ def a_run(valid_loss, hits=400, n=656, first=0):
     targets = np.arange(n) % 2
     answers = np.where((np.arange(n) >= first) & (np.arange(n) < first + hits), targets, 1 - targets)
     h = pd.DataFrame(dict(epoch=range(1, len(valid_loss) + 1), train_loss=np.linspace(.7, .1, len(valid_loss)), train_accuracy=.9, valid_loss=valid_loss, valid_accuracy=hits / n, seconds=1.))
-    return Run(h, np.eye(2)[answers] * .8 + .1, targets, {}, 1., None)
+    sure = np.where(answers == targets, .9, np.exp(-(valid_loss[-1] * n + hits * np.log(.9)) / max(n - hits, 1)))  # so that their mean loss is the last one
+    return Run(h, np.where(np.arange(2) == targets[:, None], sure[:, None], 1 - sure[:, None]), targets, {}, 1., None)
 
 
 def answer_of(ex, code):
