@@ -144,7 +144,7 @@ def causes(
     "What may lie behind a result, in sentences, the likeliest first."
     out, name = [], profile().name
     if name == 'smoke': out.append('Profile smoke: so few pictures and steps that no number means anything. For numbers, COURSE_PROFILE=cpu.')
-    elif not measured: out.append(f"There is no measured number for {pics.name} at profile {name}, so yours is the first." + (' Expected numbers are for the solar cells.' if pics.name != 'solar' else ''))
+    elif not measured: out.append(f"There is no measured number for {pics.name} at profile {name}, so yours is the first." + (' Expected numbers are for the solar cells.' if not pics.name.startswith('solar') else ''))
     if run is not None and name != 'smoke': out += from_curves(pics, run, off)
     if not measured: return out
     if measured.get('device') != (here := device_name()):

@@ -172,7 +172,7 @@ def threshold_explorer(p, hit, weight=None, name='the rare class') -> Explorer:
                 f"accuracy {now['accuracy']:.1%}. Cost: {alarm_cost(p, hit, threshold, miss, w):.2f} of never naming {name}. "
                 f"Best on these pictures: {at[int(np.argmin(cost))]:.2f}; by the formula: {1 / (1 + miss):.2f}.")
         return canvas.draw(lines, [(threshold, '#6b6b6b', 'threshold'), (1 / (1 + miss), '#CC79A7', '1/(1+k)')]), says
-    sliders = [Slider('threshold', 'threshold', .01, .99, .01, .5), Slider('miss', 'false alarms that one miss is worth', 1, 50, 1, 10)]
+    sliders = [Slider('threshold', 'threshold', .01, .99, .01, .5), Slider('miss', 'false alarms that one miss is worth', 1, 50, 1, 4)]
     return Explorer(draw, sliders, title='Cost (blue; 1 is never raising an alarm), recall (orange), precision (green)',
                     alt='Cost, recall and precision against the threshold.')
 
@@ -247,8 +247,8 @@ def lighting(p: float=.75) -> A.Compose:
     return share_generator(A.Compose(ops))
 
 def in_light(pics: Pictures, n: int, **dials) -> Pictures:
-    "About `n` of the held-out pictures, evenly spread, in another light."
-    shown = pics.take(pics.valid[::max(1, len(pics.valid) // n)])
+    "At most `n` of the held-out pictures, evenly spread, in another light."
+    shown = pics.take(pics.valid[::-(-len(pics.valid) // n)])
     return replace(shown, x=relight(np.asarray(shown.x), **dials))
 
 # %% ../nbs/10_troubled_data.ipynb #b18a45d3

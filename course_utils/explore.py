@@ -51,10 +51,12 @@ class Slider:
     def positions(self,
         most: int = 41  # where there are more positions than this, every second (third, ...) one is taken
     ) -> list:
-        "The positions from left to right."
-        n = math.floor((self.max-self.min)/self.step + 1e-9)
+        "The positions from left to right, evenly spaced. The start `value` is among them; so is `min`, unless that takes a far coarser grid."
+        n, at = math.floor((self.max-self.min)/self.step + 1e-9), round((self.value-self.min)/self.step)
+        each = max(1, math.ceil(n/(most-1)))
+        each = next((k for k in range(each, 2*each) if at % k == 0), each)
         return [self.min + i*self.step if self.whole else round(self.min + i*self.step, 10)
-                for i in range(0, n+1, max(1, math.ceil(n/(most-1))))]
+                for i in range(at % each, n+1, each)]
 
     def show(self, value) -> str:
         "`value` as the learner reads it."

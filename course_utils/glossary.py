@@ -291,6 +291,6 @@ explained_in('12',
          code=('course_utils.your_pictures.dhash',), also=('dHash',)),
     Term('Hamming distance', "In how many bits two fingerprints differ.", code=('course_utils.your_pictures.distances',)),
     Term('leakage', "Something of the held-out pictures is in the training pictures: a copy, a frame of the same film, the same thing photographed twice. "
-         "Then the held-out accuracy is too good, and nobody notices.", code=('course_utils.your_pictures.leaked', 'course_utils.your_pictures.near_pairs')),
+         "Then the held-out accuracy can be too good, and nothing in it says so.", code=('course_utils.your_pictures.leaked', 'course_utils.your_pictures.near_pairs')),
     Term('ONNX', "A file format that holds a whole network, so that programs without the course's code can run it.", code=('course_utils.your_pictures.export', 'onnxruntime.InferenceSession')),
 )

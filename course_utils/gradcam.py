@@ -226,12 +226,13 @@ def hidden_fall(
     model: nn.Module, x, maps,
     classes,           # one for each picture
     share: float=.2,   # of the picture that is hidden
+    cells: int=8,      # places of the random map in a row: as many as the maps have that are judged, for a compact blob hides more than scattered bits
 ) -> np.ndarray:       # `(N,)`
     "How far the probability of `classes` falls when the highest places of the maps are hidden, less how far it falls when random places are."
     p = lambda pictures: probabilities(model, pictures)[np.arange(len(x)), classes]
     blurred = np.stack([cv2.GaussianBlur(a, (0, 0), a.shape[0] / 6) for a in x])
     hide = lambda ms: np.where((ms >= np.quantile(ms, 1 - share, axis=(1, 2), keepdims=True))[..., None] & (ms > 0)[..., None], blurred, x)
-    return (p(hide(random_maps(len(x), x.shape[1]))) - p(hide(maps))).astype(float)
+    return (p(hide(random_maps(len(x), x.shape[1], cells=cells))) - p(hide(maps))).astype(float)
 
 def layer_table(
     model: nn.Module,
@@ -244,7 +245,7 @@ def layer_table(
     classes = np.broadcast_to(probabilities(model, x).argmax(1) if classes is None else classes, len(x))
     def row(layer, h, w):
         maps = maps_of(model, x, classes, layer)
-        score = energy(maps, masks) if masks is not None else hidden_fall(model, x, maps, classes)
+        score = energy(maps, masks) if masks is not None else hidden_fall(model, x, maps, classes, cells=h)
         return dict(map=f'{h}×{w}', places=h * w, stride=round(x.shape[1] / w), blank=float((maps.max((1, 2)) <= 0).mean()), score=float(score.mean()))
     rows = {name: row(name, *hw) for name, hw in candidate_layers(model, x.shape[1]).items()}
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('layer')

@@ -138,7 +138,7 @@ def rates_explorer(
     "An explorer of the rate each group gets. The numbers are read off an optimizer."
     def draw(**value):
         used = rates_of(rates(*value.values()), len(names))
-        return draw_rates(names, used), f'{names[0]} learns at {used[0]:.2e}, {names[-1]} at {used[-1]:.2e}: {used[-1] / used[0]:,.0f} times as fast.'
+        return draw_rates(names, used), f'{names[0]} learns at {used[0]:.2e}, {names[-1]} at {used[-1]:.2e}: {float(f"{used[-1] / used[0]:.3g}"):,g} times as fast.'
     return Explorer(draw, [slider], alt='The rate of each group on a logarithmic scale.', title=title)
 
 # %% ../nbs/05_differential_lrs.ipynb #a466dcb1

@@ -54,7 +54,7 @@ def climbed(to: str, but: dict | None=None, without=()) -> dict:
 
 # %% ../nbs/09_ladder.ipynb #3d74d0d9
 def found_rate(pics, rule: str, seed: int=0, n: int=60, **settings) -> float:
-    "What a rule of lesson 03 says for these settings. Where it has no answer, 1e-3."
+    "What a rule of lesson 03 says for this network with nothing frozen, these weights, augmentation and batch. Where it has no answer, 1e-3."
     start = {k: v for k, v in settings.items() if k in ('arch', 'pretrained', 'tfm', 'bs')}
     learn = make_learner(pics, seed=seed, quiet=True, **start)
     return lr_find(learn, n=n).suggest()[rule].rate or 1e-3
@@ -111,7 +111,7 @@ def ladder_explorer(
         says = f'{name}: {s.right.mean():.1%} of the held-out pictures are named right, after {s.seconds / 60:.1f} minutes. '
         if not rung: return draw_rungs(seeds, 0), says + 'The ladder starts here.'
         r = steps.loc[name]
-        return draw_rungs(seeds, rung), says + f'This rung added {r.gain:+.1%} ({r.low:+.1%} to {r.high:+.1%}): {told(r.low, r.high)}.'
+        return draw_rungs(seeds, rung), says + f'This rung added {r.gain:+.1%} ({r.low:+.1%} to {r.high:+.1%}).'
     return Explorer(at, [Slider('rung', 'rung', 0, len(names) - 1, 1, 0)], title='The ladder', alt='Validation accuracy of each rung with its 95 % interval.')
 
 # %% ../nbs/09_ladder.ipynb #f1b99a1d

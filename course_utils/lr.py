@@ -64,6 +64,7 @@ def keep_buffers(learn):
         for m, name, b, value in old: b.data = value; m._buffers[name] = b
     return back
 
+# %% ../nbs/03_lr_finder.ipynb #e21f8e12
 def hypers(opt): return opt.hypers if isinstance(opt, Optimizer) else opt.param_groups
 def plain(opt): return getattr(opt, 'opt', opt)  # the torch optimizer in fastai's OptimWrapper
 
@@ -83,6 +84,7 @@ def keep_optimizer(learn):
             g.update(old)
     return back
 
+# %% ../nbs/03_lr_finder.ipynb #4d1402cf
 def keep_rng(learn):
     "Python's, NumPy's and torch's generators, and those of the loaders and their augmentation."
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
@@ -104,6 +106,7 @@ def keep_mode(learn):
         for m, training in old: m.training = training
     return back
 
+# %% ../nbs/03_lr_finder.ipynb #6556b0b1
 def keep_callbacks(learn):
     "The model's hooks, the list of callbacks, and what each of them and the Learner have noted."
     hooks = [(d, dict(d)) for m in learn.model.modules() for name, d in vars(m).items() if 'hooks' in name and isinstance(d, dict)]

@@ -222,7 +222,7 @@ def record(
     if not os.environ.get('COURSE_RESULTS'): return
     name, kept = f'lesson_{lesson}', read_results(f'lesson_{lesson}')
     kept.setdefault('runs', {})[f'{data} {profile().name}'] = dict(numbers, device=device_name(), versions=versions(), date=time.strftime('%Y-%m-%d'))
-    if headline and data == 'solar' and profile().name == 'cpu': kept['headline'] = headline
+    if headline and data.startswith('solar') and profile().name == 'cpu': kept['headline'] = headline
     write_whole(results_dir()/f'{name}.json', json.dumps(kept, indent=1, sort_keys=True) + '\n')
 
 class Card:

@@ -95,6 +95,7 @@ class FileLock:
         if self.file: self.file.close()
         self.threads.release()
 
+# %% ../nbs/11_search.ipynb #78b43567
 def storage_address() -> str:
     "Where searches are kept: `COURSE_STORAGE`, or `search.journal` in the course's cache."
     return os.environ.get('COURSE_STORAGE') or str(cache_dir()/'search.journal')
@@ -135,6 +136,7 @@ class ByPlace(BaseSampler):
         seed = np.random.SeedSequence([self.seed, self.place, zlib.crc32(name.encode())]).generate_state(1)[0]
         return self.make(seed=int(seed)).sample_independent(study, trial, name, distribution)
 
+# %% ../nbs/11_search.ipynb #6724b996
 def random_sampler(seed: int=0) -> ByPlace: return ByPlace(RandomSampler, seed)
 
 def tpe_sampler(
@@ -172,6 +174,7 @@ def beating(trial, every: float):
     try: yield
     finally: stop.set(); thread.join()
 
+# %% ../nbs/11_search.ipynb #93968bbd
 def failed(study, number: int) -> bool:
     "Marks a trial as failed, unless it is finished. Is it failed now?"
     try: study.tell(number, state=TrialState.FAIL)
@@ -188,6 +191,7 @@ def give_back(study, number: int):
                                      user_attrs={AGAIN: first_of(t), OF: number}))
     failed(study, number)
 
+# %% ../nbs/11_search.ipynb #5fcb106c
 def superfluous(study, trial, n: int) -> bool:
     """Is the trial one too many? So it is where two workers took the last place at once, or queued the same trial, or where what it
     repeats finished after all."""
@@ -198,6 +202,7 @@ def superfluous(study, trial, n: int) -> bool:
         if not failed(study, of) or any(t.user_attrs.get(OF) == of for t in others): return True
     return len({first_of(t) for t in others} - {first_of(trial)}) >= n
 
+# %% ../nbs/11_search.ipynb #69625fcd
 TAKEN = 'was taken over by another worker: this one was silent for too long, as a machine that sleeps is.'
 
 def one_trial(study, objective, n: int, every: float):
@@ -220,6 +225,7 @@ def one_trial(study, objective, n: int, every: float):
         if study.get_trials(deepcopy=False)[trial.number].state != TrialState.FAIL: raise
         print(f'Trial {trial.number} {TAKEN}')
 
+# %% ../nbs/11_search.ipynb #cb421bf6
 def search(
     study: optuna.Study,
     objective,            # a trial → its score, more is better

@@ -191,11 +191,12 @@ class Run:
     @property
     def accuracy(self) -> float: return float((self.probs.argmax(1) == self.targets).mean())
     @property
-    def valid_loss(self) -> float: return float(self.history.valid_loss.iloc[-1])
+    def valid_loss(self) -> float:  # of `model`, which after early stopping is not that of the last epoch
+        return float(-np.log(self.probs[np.arange(len(self.targets)), self.targets].clip(1e-12)).mean())
     def __repr__(self):
         h = self.history.iloc[-1]
         return (f"{len(self.history)} epochs in {self.seconds:.0f} s: train accuracy {h.train_accuracy:.1%}, valid accuracy {self.accuracy:.1%}, "
-                f"valid loss {h.valid_loss:.3f}" + (f" ({self.kept})" if self.kept else ''))
+                f"valid loss {self.valid_loss:.3f}" + (f" ({self.kept})" if self.kept else ''))
 
 def versions() -> dict:
     "What the numbers of a run depend on beside its configuration."

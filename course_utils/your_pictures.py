@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['NEAR', 'ALIKE', 'SIGNS', 'SMALL', 'UNEVEN', 'SIDES', 'RECIPE', 'example_folder', 'dhash', 'distances',
-           'unlike_others', 'near_duplicates', 'near_pairs', 'leaked', 'too_many', 'leave_out', 'side_by_side',
-           'plural', 'altered', 'copies_found', 'near_explorer', 'Finding', 'at_level', 'some', 'shown_path',
+           'unlike_others', 'near_duplicates', 'near_pairs', 'leaked', 'too_many', 'leave_out', 'plural',
+           'side_by_side', 'altered', 'copies_found', 'near_explorer', 'Finding', 'at_level', 'some', 'shown_path',
            'on_counts', 'file_sizes', 'on_files', 'on_copies', 'greys', 'on_colour', 'on_flips', 'on_maps',
            'make_recipe', 'Advice', 'recommend', 'free_stem', 'standalone', 'recipe_notebook', 'write_notebook',
-           'for_model', 'on_cpu', 'probabilities', 'export', 'quiet', 'classify', 'with_copies']
+           'classify', 'with_copies', 'for_model', 'on_cpu', 'probabilities', 'quiet', 'export']
 
 # %% ../nbs/12_your_pictures.ipynb #548aa82e
 from .config import CourseError, cache_dir, data_dir, profile, whole_folder  # first: it quietens imports
@@ -79,6 +79,7 @@ def unlike_others(x, side: int=32) -> np.ndarray:  # `(N, side²)`, each of leng
     small = unit(small - small.mean(1, keepdims=True))
     return unit(small - small.mean(0))
 
+# %% ../nbs/12_your_pictures.ipynb #f04a5b9b
 def near_duplicates(
     x,                 # `(N, H, W, 3)` uint8
     near: int=NEAR,    # bits out of 256 that may differ
@@ -95,6 +96,7 @@ def near_duplicates(
     t = pd.DataFrame(dict(a=a, b=b, distance=distance, alike=np.einsum('nk,nk->n', own[a], own[b])))
     return t[t.alike >= alike].sort_values(['distance', 'a', 'b'], ignore_index=True)
 
+# %% ../nbs/12_your_pictures.ipynb #dcf946d7
 def near_pairs(pics: Pictures, **how) -> pd.DataFrame:
     "`near_duplicates` of a data set, with `across` (is one held out and the other not?) and `same_class`."
     t, held, y = near_duplicates(pics.x, **how), (pics.table.split == 'valid').to_numpy(), pics.y
@@ -111,7 +113,7 @@ def too_many(pics: Pictures, places) -> str:
     rest = np.setdiff1d(pics.valid, places)
     if set(pics.y[rest]) == set(pics.y[pics.valid]) and 2 * len(rest) >= len(pics.valid): return ''
     return (f'{len(pics.valid) - len(rest)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures, too many to leave out. '
-            'They stay, and the accuracy will be too good. Such pictures come in series: make folders train and valid yourself, each series in one of them.')
+            'They stay, and the accuracy may be too good. Such pictures come in series: make folders train and valid yourself, each series in one of them.')
 
 def leave_out(pics: Pictures, places) -> Pictures:
     "The pictures without the held-out ones at `places`. Where those are too many, says so and leaves out none."
@@ -119,14 +121,14 @@ def leave_out(pics: Pictures, places) -> Pictures:
     return pics.take(np.setdiff1d(np.arange(len(pics)), places))
 
 # %% ../nbs/12_your_pictures.ipynb #c5d0ba0b
+def plural(n, word) -> str: return f'{n:,} {word}' + ('' if n == 1 else 's')
+
 def side_by_side(pics: Pictures, pairs: pd.DataFrame, n: int=6) -> np.ndarray:  # one picture, uint8
     "The first `n` pairs, above one another, with their distance."
     t = pairs.head(n)
     return grid([pics.x[i] for i in [*t.a, *t.b]], len(t), [f'{d} bits' for d in t.distance] + [''] * len(t), cell=104)
 
 # %% ../nbs/12_your_pictures.ipynb #986c5f81
-def plural(n, word) -> str: return f'{n:,} {word}' + ('' if n == 1 else 's')
-
 def altered(x) -> dict:  # name → `(H, W, 3)` uint8
     "Six copies of a picture, as they come about in folders."
     n, im = len(x), Image.fromarray(x)
@@ -152,6 +154,7 @@ def copies_found(
         rows[way] = (t.b - t.a == len(x)).sum() / len(x)
     return pd.DataFrame({'found': rows}).rename_axis('copy')
 
+# %% ../nbs/12_your_pictures.ipynb #77432c4c
 def near_explorer(x, kinds=('encoded again', 'half the size', 'brighter', 'cropped'), most: int=96) -> Explorer:
     "Bits that may differ, against the share of copies found and the pictures in a pair that nobody made."
     h, made = dhash(x), [altered(p) for p in x]
@@ -194,6 +197,9 @@ def at_level(trouble, note=False) -> str: return 'trouble' if trouble else 'note
 def some(names, n=3) -> str: return '; '.join(map(str, list(names)[:n])) + (f'; and {len(names) - n} more' if len(names) > n else '')
 def shown_path(path) -> str: return '/'.join(Path(path).parts[-2:])
 
+SMALL, UNEVEN = 200, 3  # training pictures; how many times the rarest class the most frequent one has
+
+# %% ../nbs/12_your_pictures.ipynb #84bbc677
 def on_counts(pics: Pictures) -> list:
     "Are there enough pictures, in each class, and to hold out?"
     train, valid = (np.bincount(pics.y[i], minlength=len(pics.classes)) for i in (pics.train, pics.valid))
@@ -214,8 +220,7 @@ def on_counts(pics: Pictures) -> list:
                 f'A true accuracy of 80 % would be measured within ±{half:.0%}, nineteen times out of twenty. Smaller differences cannot be told.',
                 'Reports every accuracy with its interval.')]
 
-SMALL, UNEVEN = 200, 3  # training pictures; how many times the rarest class the most frequent one has
-
+# %% ../nbs/12_your_pictures.ipynb #95f4d6de
 def file_sizes(pics: Pictures) -> np.ndarray:  # `(N, 2)`: shorter and longer side in the file
     "Sizes as they were found, in no order."
     return np.array([sorted(map(int, size.split('×'))) for size, n in pics.found.sizes.items() for _ in range(n)])
@@ -237,6 +242,7 @@ def on_files(pics: Pictures) -> list:
                 'Is what matters in the centre?' if lost.any() else 'They are square.',
                 'Cuts, as every lesson does. Where the edges matter, pad the files to squares first.' if lost.any() else 'Nothing.')]
 
+# %% ../nbs/12_your_pictures.ipynb #cc8b1c6b
 def on_copies(pics: Pictures, pairs: pd.DataFrame) -> list:
     "Near-duplicates: across the split, within a part, and with two names."
     leaks, within, odd, file = leaked(pics, pairs), pairs[~pairs.across], pairs[~pairs.same_class], lambda i: shown_path(pics.table.path[i])
@@ -244,7 +250,7 @@ def on_copies(pics: Pictures, pairs: pd.DataFrame) -> list:
     return [
         Finding('leakage', at_level(len(leaks)),
                 f'{len(leaks)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures{names(pairs[pairs.across])}.',
-                'They are known by heart, so the accuracy would be too good.' if len(leaks) else
+                'If they are copies, the network may know them by heart, and the accuracy be too good.' if len(leaks) else
                 'None of the kinds that the hash finds. It misses crops, mirrored copies, and other photographs of the same thing.',
                 too_many(pics, leaks) or ('Leaves them out of the held-out pictures.' if len(leaks) else 'Looks again before it trains.')),
         Finding('copies', at_level(False, len(within)), f"{plural(len(within), 'pair')} of near-duplicates within a part{names(within)}.",
@@ -254,6 +260,7 @@ def on_copies(pics: Pictures, pairs: pd.DataFrame) -> list:
                 'A label is wrong, or what tells the classes apart is smaller than the hash can see.' if len(odd) else 'No contradiction was found.',
                 'Leaves them. Look at them, and move the files.' if len(odd) else 'Nothing.')]
 
+# %% ../nbs/12_your_pictures.ipynb #5d097873
 def greys(x) -> np.ndarray:  # `(N,)` bool
     "Which pictures have no colour: red, green and blue differ by under four grey values in the mean."
     return np.array([(p.max(2).astype(int) - p.min(2)).mean() < 4 for p in x], bool)
@@ -270,6 +277,7 @@ def on_colour(pics: Pictures) -> list:
     return [Finding('colour', at_level(shortcut, grey.any()), f'{grey.mean():.0%} of the pictures are grey{of}.', means,
                     f"Changes brightness and contrast a little, {'not' if grey.any() else 'and'} colours.")]
 
+# %% ../nbs/12_your_pictures.ipynb #f71cbcc4
 SIDES = {'left', 'right', 'links', 'rechts', 'up', 'down', 'top', 'bottom', 'north', 'south', 'east', 'west', 'clockwise', 'forward', 'backward'}
 
 def on_flips(classes) -> Finding:
@@ -312,6 +320,7 @@ def make_recipe(pics: Pictures, minutes: float, arch='tf_efficientnet_lite0') ->
     weights = bool(counts.max() >= UNEVEN * max(1, counts.min()))
     return dict(arch=arch, size=size, **epochs, bs=bs, augment=augment, weights=weights, minutes=round(takes(size), 1))
 
+# %% ../nbs/12_your_pictures.ipynb #53cf6453
 @dataclass
 class Advice:
     "What `recommend` found, the recipe, and the notebook it wrote. Shows itself as a table."
@@ -352,12 +361,15 @@ class Advice:
                 f"<thead><tr>{columns}</tr></thead><tbody>{''.join(map(row, self.findings))}</tbody></table><p><b>Recipe</b> · {esc(self.recipe_words)}</p>"
                 f'<p>{esc(self.said)}</p></div>')
 
+# %% ../nbs/12_your_pictures.ipynb #2625e9f1
 def recommend(
     folder: str | Path | None=None,  # a folder of class folders, or the name of a fetched data set; None reads `COURSE_DATA`
     write: bool=True,                # write the starting notebook into the folder
     minutes: float | None=None,      # that a training may take; None: 5, at profile smoke less
 ) -> Advice:
     "Looks for trouble in a folder, and writes a recipe for it. Raises `CourseError` where there is nothing to learn from, or nowhere to write."
+    if not isinstance(folder, str | Path | None):
+        raise CourseError(f"recommend was given a {type(folder).__name__}, but it looks at files: give it the path of the folder of your pictures.")
     source = str(folder or os.environ.get('COURSE_DATA') or 'solar')
     place = Path(source).expanduser() if Path(source).expanduser().is_dir() else data_dir()/source
     if write and not place.is_dir():
@@ -408,7 +420,7 @@ pics = load_pictures(FOLDER, size=$size)
 print(pics.report())
 pics.counts()
 === text
-Held-out pictures with a near-copy among the training pictures are left out: they would make the accuracy too good.
+Held-out pictures with a near-copy among the training pictures are left out: they could make the accuracy too good.
 === code
 leaks = leaked(pics)
 print(f'{len(leaks)} of {len(pics.valid)} held-out pictures have a near-copy among the training pictures.')
@@ -461,6 +473,7 @@ print(f'Largest difference from the model: {abs(probs - expected).max():.1e}')
 assert abs(probs - expected).max() < 1e-4
 '''
 
+# %% ../nbs/12_your_pictures.ipynb #cff0c9a0
 def recipe_notebook(advice: Advice):
     "The notebook. Names and findings are text in it: none of their characters is Markdown or HTML."
     plain = lambda s: re.sub(r'([\\\\`*_\[\]()#$|!~<>&])', r'\\\1', s).replace('\n', ' ')
@@ -488,6 +501,30 @@ def write_notebook(advice: Advice, folder: Path):
     advice.said = f"{taken}A notebook that does all this {'lies in' if same else 'was written into'} the folder: {advice.notebook.name}."
 
 # %% ../nbs/12_your_pictures.ipynb #82db51b4
+def classify(
+    onnx_file,  # written by `export`
+    files,      # pictures
+) -> tuple:     # labels; probabilities `(number of files, number of labels)`
+    "Classifies pictures from the exported file alone."
+    session = onnxruntime.InferenceSession(str(onnx_file), providers=['CPUExecutionProvider'])
+    facts = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
+    mean, std = (np.array(facts[k], np.float32) for k in ('mean', 'std'))
+    logits = []
+    for file in files:
+        x = (read_picture(file, facts['size'])[0] / np.float32(255) - mean) / std
+        logits += session.run(None, {'pictures': x.transpose(2, 0, 1)[None]})
+    e = np.concatenate(logits)
+    e = np.exp(e - e.max(1, keepdims=True))
+    return facts['labels'], e / e.sum(1, keepdims=True)
+
+# %% ../nbs/12_your_pictures.ipynb #f5edd9ab
+def with_copies(pics: Pictures, places, change='half the size') -> Pictures:
+    "The same pictures, and of those at `places` an altered copy among the training pictures."
+    copies = pics.table.iloc[places].assign(split='train')
+    x = np.concatenate([pics.x, [altered(pics.x[i])[change] for i in places]])
+    return Pictures(pics.name, x, pics.classes, pd.concat([pics.table, copies], ignore_index=True), pics.found)
+
+# %% ../nbs/12_your_pictures.ipynb #5c54144b
 def for_model(model, x) -> torch.Tensor:  # `(N, 3, H, W)` float32
     "Pictures `(N, H, W, 3)` uint8 as the model wants them."
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in norm_of(model))
@@ -500,6 +537,20 @@ def probabilities(model, x) -> np.ndarray:  # `(N, n_classes)`
     model = on_cpu(model)
     with torch.inference_mode(): return torch.cat([model(for_model(model, p)).softmax(1) for p in np.array_split(x, -(-len(x) // 64))]).numpy()
 
+# %% ../nbs/12_your_pictures.ipynb #e93b0b23
+@contextlib.contextmanager
+def quiet():
+    "Exporting talks much: only what goes wrong is let through, as an exception."
+    loggers = [logging.getLogger(n) for n in ('torch.onnx', 'onnxscript', 'onnx_ir', 'torch.export')]
+    levels = [l.level for l in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter('ignore')
+        for l in loggers: l.setLevel(logging.CRITICAL)
+        try: yield
+        finally:
+            for l, level in zip(loggers, levels): l.setLevel(level)
+
+# %% ../nbs/12_your_pictures.ipynb #e88d9ad6
 def export(
     model,             # a `Run`, or a model
     pics: Pictures,    # those it was trained on: their classes and size
@@ -527,38 +578,3 @@ def export(
     session, expected = onnxruntime.InferenceSession(str(files['onnx']), providers=['CPUExecutionProvider']), probabilities(model, x)
     said = lambda n: torch.tensor(session.run(None, {'pictures': batch[:n].numpy()})[0]).softmax(1).numpy()
     return files | dict(difference=max(float(np.abs(said(n) - expected[:n]).max()) for n in (1, 3)))
-
-@contextlib.contextmanager
-def quiet():
-    "Exporting talks much: only what goes wrong is let through, as an exception."
-    loggers = [logging.getLogger(n) for n in ('torch.onnx', 'onnxscript', 'onnx_ir', 'torch.export')]
-    levels = [l.level for l in loggers]
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter('ignore')
-        for l in loggers: l.setLevel(logging.CRITICAL)
-        try: yield
-        finally:
-            for l, level in zip(loggers, levels): l.setLevel(level)
-
-def classify(
-    onnx_file,  # written by `export`
-    files,      # pictures
-) -> tuple:     # labels; probabilities `(number of files, number of labels)`
-    "Classifies pictures from the exported file alone."
-    session = onnxruntime.InferenceSession(str(onnx_file), providers=['CPUExecutionProvider'])
-    facts = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
-    mean, std = (np.array(facts[k], np.float32) for k in ('mean', 'std'))
-    logits = []
-    for file in files:
-        x = (read_picture(file, facts['size'])[0] / np.float32(255) - mean) / std
-        logits += session.run(None, {'pictures': x.transpose(2, 0, 1)[None]})
-    e = np.concatenate(logits)
-    e = np.exp(e - e.max(1, keepdims=True))
-    return facts['labels'], e / e.sum(1, keepdims=True)
-
-# %% ../nbs/12_your_pictures.ipynb #f5edd9ab
-def with_copies(pics: Pictures, places, change='half the size') -> Pictures:
-    "The same pictures, and of those at `places` an altered copy among the training pictures."
-    copies = pics.table.iloc[places].assign(split='train')
-    x = np.concatenate([pics.x, [altered(pics.x[i])[change] for i in places]])
-    return Pictures(pics.name, x, pics.classes, pd.concat([pics.table, copies], ignore_index=True), pics.found)

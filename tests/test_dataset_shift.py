@@ -210,7 +210,7 @@ def test_relight(pics):
 
 def test_in_light(pics):
     lit = D.in_light(pics, 20, brightness=.2)
-    assert 15 <= len(lit) <= len(pics.valid) and np.array_equal(lit.x, D.relight(pics.x[pics.valid[::len(pics.valid) // 20]], .2))
+    assert 15 <= len(lit) <= 20 < len(pics.valid) and np.array_equal(lit.x, D.relight(pics.x[pics.valid[::-(-len(pics.valid) // 20)]], .2))
     assert len(D.in_light(pics, 10**6)) == len(pics.valid)
 
 def test_lighting_changes_pictures_and_seeds_repeat(pics):

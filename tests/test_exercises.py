@@ -18,7 +18,8 @@ def a_run(valid_loss, hits=400, n=656, first=0):
     targets = np.arange(n) % 2
     answers = np.where((np.arange(n) >= first) & (np.arange(n) < first + hits), targets, 1 - targets)
     h = pd.DataFrame(dict(epoch=range(1, len(valid_loss) + 1), train_loss=np.linspace(.7, .1, len(valid_loss)), train_accuracy=.9, valid_loss=valid_loss, valid_accuracy=hits / n, seconds=1.))
-    return Run(h, np.eye(2)[answers] * .8 + .1, targets, {}, 1., None)
+    sure = np.where(answers == targets, .9, np.exp(-(valid_loss[-1] * n + hits * np.log(.9)) / max(n - hits, 1)))  # so that their mean loss is the last one
+    return Run(h, np.where(np.arange(2) == targets[:, None], sure[:, None], 1 - sure[:, None]), targets, {}, 1., None)
 
 
 def answer_of(ex, code):
@@ -115,3 +116,45 @@ def test_the_guard_finds_a_lesson_out_of_step():
         nb = nbformat.read(X.notebook('02'), 4)
         spoil(next(c for c in nb.cells if 'def head_size' in c.source))
         assert X.with_exercises(nb, '02') != nb
+
+
+# ---- an answer leaves the lesson's own names alone ----
+
+class _Names(ast.NodeVisitor):
+    "Collects the names that code gives a value to, outside functions and comprehensions."
+    def __init__(self): self.found = set()
+    def visit_Name(self, n): self.found |= {n.id} if isinstance(n.ctx, ast.Store) else set()
+    def visit_FunctionDef(self, n): self.found.add(n.name)
+    def visit_alias(self, n): self.found.add((n.asname or n.name).split('.')[0])
+    def inside(self, n): pass
+    visit_ClassDef = visit_FunctionDef
+    visit_Lambda = visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = inside
+
+
+def names_given(code):
+    v = _Names()
+    v.visit(ast.parse(code))
+    return v.found
+
+
+def overwriting_findings(nb):
+    "Names of the lesson that an exercise cell assigns or imports anew: the cells above could then no longer be run."
+    code = {part: '\n'.join(c.source for c in cells if c.cell_type == 'code') for part, cells in parted(nb.cells).items()}
+    return sorted(names_given(code['exercises']) & names_given(code['lesson']))
+
+
+def parted(cells):
+    at = next(i for i, c in enumerate(cells) if c.source.startswith('## Exercises'))
+    return dict(lesson=cells[:at], exercises=cells[at:])
+
+
+@pytest.mark.parametrize('lesson', LESSONS)
+def test_an_answer_overwrites_no_name_of_the_lesson(lesson): assert not overwriting_findings(nbformat.read(X.notebook(lesson), 4))
+
+
+@pytest.mark.parametrize('above, below, found', [
+    ('rates = [1]', 'def rates(n): ...', ['rates']), ('def check(x): ...', 'from course_utils.learn import check', ['check']), ('from m import a as b', 'b = None', ['b']),
+    ('for k in range(3): pass', 'k = 1', ['k']), ('a, (b, *c) = 1, (2, 3)', 'c = None', ['c']), ('def f(): rates = 1', 'rates = 1', []), ('[x for x in y]', 'x = 1', []), ('rates = 1', 'my_rates = rates', [])])
+def test_the_guard_finds_an_overwritten_name(above, below, found):
+    v4 = nbformat.v4
+    assert overwriting_findings(v4.new_notebook(cells=[v4.new_code_cell(above), v4.new_markdown_cell('## Exercises'), v4.new_code_cell(below)])) == found

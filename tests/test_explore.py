@@ -79,6 +79,12 @@ def test_positions():
     assert Slider('k', 'K', 1, 9, 2, 3).positions() == [1, 3, 5, 7, 9]
     many = Slider('p', 'P', step=.01).positions()
     assert len(many) <= 41 and many[:2] == [0, .03]
+    assert Slider('p', 'P', step=.01, value=.5).positions() == [round(.05*i, 10) for i in range(21)], 'the start and the leftmost'
+    for value in np.arange(.01, 1, .01).round(2).tolist():
+        for most in (13, 41):
+            places = Slider('p', 'P', .01, .99, .01, value).positions(most)
+            assert value in places and len(places) <= most and np.allclose(np.diff(places), places[1] - places[0])
+    assert 26 in Slider('near', 'bits', 0, 96, 2, 26).positions()
 
 def test_whole_sliders_give_ints():
     draw, calls = counted()

@@ -99,6 +99,8 @@ def test_record_keeps_other_profiles(tmp_path, monkeypatch):
     kept = json.loads((tmp_path/'lesson_00.json').read_text())
     assert kept['headline'] == 'as measured' and {k: v['accuracy'] for k, v in kept['runs'].items()} == {'solar cpu': .5, 'solar smoke': .1, 'mine cpu': .9}
     assert all(v['device'] and v['versions'] and v['date'] for v in kept['runs'].values())
+    report.record('00', 'solar cells 480', headline='of the example folder')
+    assert json.loads((tmp_path/'lesson_00.json').read_text())['headline'] == 'of the example folder'
 
 
 def test_card_escapes():

@@ -1,9 +1,10 @@
 "Schedules: the formulas, every restart at the peak, equal to others where others are right, and what a run really uses."
 import json, math, time
+from pathlib import Path
 from dataclasses import FrozenInstanceError
 from types import SimpleNamespace
 
-import numpy as np, pytest, torch
+import nbformat, numpy as np, pytest, torch
 from fastai.callback.core import CancelFitException
 from fastai.callback.schedule import SchedCos
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
@@ -11,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from course_utils.config import CourseError
 from course_utils.data import load_pictures
+from course_utils.report import losses as per_picture
 from course_utils.schedules import (EarlyStopping, ReduceOnPlateau, SGDR, Snapshots, Staircase, cosine, ensemble_of, patience_explorer,
                                     plateau, schedule_designer, sgdr, staircase, stops_after, where)
 from course_utils.train import describe, fit, make_learner, train
@@ -26,6 +28,16 @@ def by_torch(make, steps, momentum=.9):
     s, rates = make(opt), []
     for _ in range(steps): rates.append(opt.param_groups[0]['lr']); opt.step(); s.step()
     return rates
+
+def test_a_schedule_can_still_be_made_in_the_lesson_s_exercises():
+    "In the notebook all is one namespace: what the exercises import must not replace what the lesson defines."
+    cells = nbformat.read(Path(__file__).parent.parent/'nbs'/'04_sgdr.ipynb', 4).cells
+    of_lesson = [c.source for c in cells if c.cell_type == 'code' and c.source.startswith('#| export')]
+    imports = next(c.source for c in cells if c.id == 'ex-04-imports')
+    space = dict(__name__='lesson')
+    for source in [*of_lesson, imports]: exec(source, space)
+    assert eval('SGDR(2, 3).story(242)', space).endswith('The run ends with a cycle.')
+    with pytest.raises(CourseError, match='mult is 0'): eval('SGDR(2, 0)', space)
 
 
 # ---- against torch ----
@@ -228,6 +240,7 @@ def test_a_stopped_run_is_the_replay(pics):
     assert run.history.valid_loss.tolist() == losses[:stop] and best < stop
     loss = -np.log(run.probs[np.arange(len(run.targets)), run.targets]).mean()
     assert loss == pytest.approx(losses[best - 1], abs=1e-4) and abs(loss - losses[stop - 1]) > 1e-3
+    assert run.valid_loss == pytest.approx(per_picture(run).mean()) and f'valid loss {run.valid_loss:.3f}' in repr(run), 'loss and accuracy are of one network'
 
     class Forgets(Patient):
         def after_fit(self): pass

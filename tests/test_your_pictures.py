@@ -160,6 +160,7 @@ def test_a_card_escapes_what_the_folder_says(advised):
 def test_wrong_use_gets_one_sentence(tmp_path):
     with pytest.raises(CourseError, match='is no folder'): Y.recommend('solar')
     with pytest.raises(CourseError): Y.recommend(tmp_path)
+    with pytest.raises(CourseError, match='given a Pictures'): Y.recommend(Pictures('x', np.zeros((2, 8, 8, 3), np.uint8), ['a', 'b'], None, None))
 
 
 # ---- the notebook ----

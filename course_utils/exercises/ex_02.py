@@ -155,8 +155,8 @@ good = a_run([.5] * 6, hits=480)''',
     from course_utils.report import difference
     fixed = runs['frozen body']
     alive = train(half, arch, 0, freeze_epochs=epochs + 1, pretrained=True, **common)
-    mean, low, high = difference(alive, fixed)
-    my_finding = fixed, alive, 'better' if low > 0 else 'worse' if high < 0 else 'not told apart\'''',
+    mean, lowest, highest = difference(alive, fixed)
+    my_finding = fixed, alive, 'better' if lowest > 0 else 'worse' if highest < 0 else 'not told apart\'''',
     wrong={"my_finding = fixed, alive, 'better'": 'holds nought',
            "my_finding = fixed, good, 'not told apart'": 'lies above nought',
            "my_finding = good, fixed, 'better'": 'lies below nought',

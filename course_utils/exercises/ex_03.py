@@ -22,29 +22,29 @@ quantity('03', 'factor', 'highest median rate of a rule over the lowest', widest
 
 # %% ../../nbs/exercises/ex_03.ipynb #46b7928c
 @exercise('03-1', 'The rates of a sweep', '''
-    Write `rates(start, end, n)`: `n` rates, the first is `start`, the last is `end`, and each is the same **factor** above the one before.''',
+    Write `my_rates(start, end, n)`: `n` rates, the first is `start`, the last is `end`, and each is the same **factor** above the one before.''',
     start='''
-    def rates(start, end, n):
+    def my_rates(start, end, n):
         ...''',
-    answer='rates',
+    answer='my_rates',
     hints=['There are n − 1 steps between n rates. Multiplied together, their factors give end / start.',
            'The factor of one step is `(end / start) ** (1 / (n - 1))`.',
            '`[start * (end / start) ** (i / (n - 1)) for i in range(n)]`, or NumPy\'s `geomspace`.'],
     solution='''
-    def rates(start, end, n):
+    def my_rates(start, end, n):
         return [start * (end / start) ** (i / (n - 1)) for i in range(n)]''',
     before='import numpy as np',
     wrong={'''
-    def rates(start, end, n):
+    def my_rates(start, end, n):
         return np.linspace(start, end, n)''': 'the same amount',
            '''
-    def rates(start, end, n):
+    def my_rates(start, end, n):
         return [start * (end / start) ** (i / n) for i in range(n)]''': 'The last rate',
            '''
-    def rates(start, end, n):
+    def my_rates(start, end, n):
         return [start * (end / start) ** ((i + 1) / n) for i in range(n)]''': 'The first rate',
            '''
-    def rates(start, end, n):
+    def my_rates(start, end, n):
         return np.exp(np.linspace(np.log(start) ** .5 if start > 1 else np.log(start), np.log(end), n) ** 1) if n < 3 else np.r_[start, np.linspace(start, end, n)[1:-1] ** 1.1, end]''': 'The factors'})
 def check_03_1(answer, rng):
     start, end, n = float(10 ** rng.uniform(-7, -4)), float(10 ** rng.uniform(-1, 1)), int(rng.integers(5, 40))
@@ -57,37 +57,37 @@ def check_03_1(answer, rng):
 
 # %% ../../nbs/exercises/ex_03.ipynb #c039c6f6
 @exercise('03-2', 'Smooth the losses', '''
-    Write `smoothed(raw, beta)`: the exponentially weighted mean of the losses so far, one for each loss, corrected for its start at nought. `mean = beta * mean + (1 - beta) * loss`, and what comes out at step t (from 1) is `mean / (1 - beta**t)`.''',
+    Write `my_smoothed(raw, beta)`: the exponentially weighted mean of the losses so far, one for each loss, corrected for its start at nought. `mean = beta * mean + (1 - beta) * loss`, and what comes out at step t (from 1) is `mean / (1 - beta**t)`.''',
     start='''
-    def smoothed(raw, beta):
+    def my_smoothed(raw, beta):
         ...''',
-    answer='smoothed',
+    answer='my_smoothed',
     hints=['One loop. One number is carried from step to step, and another one is noted.',
            'Carry `mean` on uncorrected; correct only what you note. `enumerate(raw, 1)` counts from 1.',
            'In the loop: `mean = beta * mean + (1 - beta) * loss`, then `out.append(mean / (1 - beta ** t))`.'],
     solution='''
-    def smoothed(raw, beta):
+    def my_smoothed(raw, beta):
         out, mean = [], 0.
         for t, loss in enumerate(raw, 1):
             mean = beta * mean + (1 - beta) * loss
             out.append(mean / (1 - beta ** t))
         return out''',
     wrong={'''
-    def smoothed(raw, beta):
+    def my_smoothed(raw, beta):
         out, mean = [], 0.
         for loss in raw:
             mean = beta * mean + (1 - beta) * loss
             out.append(mean)
         return out''': 'begins at nought',
            '''
-    def smoothed(raw, beta):
+    def my_smoothed(raw, beta):
         out, mean = [], 0.
         for t, loss in enumerate(raw, 1):
             mean = (1 - beta) * mean + beta * loss
             out.append(mean / (1 - (1 - beta) ** t))
         return out''': 'changed places',
            '''
-    def smoothed(raw, beta):
+    def my_smoothed(raw, beta):
         out, mean = [], 0.
         for t, loss in enumerate(raw, 1):
             mean = (beta * mean + (1 - beta) * loss) / (1 - beta ** t)
@@ -102,33 +102,33 @@ def check_03_2(answer, rng):
 
 # %% ../../nbs/exercises/ex_03.ipynb #42ceec58
 @exercise('03-3', 'A rule that can say no', '''
-    Write `steepest(lrs, losses)`: the rate at which the loss falls fastest **for each factor of the rate**, that is, against log(rate). Where the loss never falls to less than 97 % of its first value, or holds a `nan`, return the text `'no answer'`.''',
+    Write `my_steepest(lrs, losses)`: the rate at which the loss falls fastest **for each factor of the rate**, that is, against log(rate). Where the loss never falls to less than 97 % of its first value, or holds a `nan`, return the text `'no answer'`.''',
     start='''
-    def steepest(lrs, losses):
+    def my_steepest(lrs, losses):
         ...''',
-    answer='steepest',
+    answer='my_steepest',
     hints=['First the curves without an answer, then the slope.',
            'Slope between two points: difference of the losses over difference of `np.log(lrs)`. The smallest (most negative) is the steepest fall.',
            '`if np.isnan(losses).any() or losses.min() > .97 * losses[0]: return "no answer"`, then `lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]`.'],
     before='import numpy as np',
     solution='''
-    def steepest(lrs, losses):
+    def my_steepest(lrs, losses):
         if np.isnan(losses).any() or losses.min() > .97 * losses[0]: return 'no answer'
         return lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]''',
     wrong={'''
-    def steepest(lrs, losses):
+    def my_steepest(lrs, losses):
         if np.isnan(losses).any() or losses.min() > .97 * losses[0]: return 'no answer'
         return lrs[np.argmin(losses)]''': 'is lowest',
            '''
-    def steepest(lrs, losses):
+    def my_steepest(lrs, losses):
         if np.isnan(losses).any() or losses.min() > .97 * losses[0]: return 'no answer'
         return lrs[np.argmin(np.diff(losses) / np.diff(lrs))]''': 'falls fastest at',
            '''
-    def steepest(lrs, losses):
+    def my_steepest(lrs, losses):
         if np.isnan(losses).any(): return 'no answer'
         return lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]''': 'flat curve',
            '''
-    def steepest(lrs, losses):
+    def my_steepest(lrs, losses):
         if losses.min() > .97 * losses[0]: return 'no answer'
         return lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]''': 'a nan'})
 def check_03_3(answer, rng):
@@ -149,7 +149,7 @@ def check_03_3(answer, rng):
 
 # %% ../../nbs/exercises/ex_03.ipynb #0c83a770
 def sweep_by_hand(model, batches, lrs):
-    "What `sweep` should do, on a copy."
+    "What `my_sweep` should do, on a copy."
     model = copy.deepcopy(model).train()
     opt, losses = torch.optim.SGD(model.parameters(), lr=1.), []
     for (x, y), lr in zip(batches, lrs):
@@ -160,17 +160,17 @@ def sweep_by_hand(model, batches, lrs):
     return losses
 
 @exercise('03-4', 'A sweep that leaves nothing behind', '''
-    Write `sweep(model, batches, lrs)`. In train mode, take one step of plain SGD for each `(x, y)` of `batches`, with the rate that stands in the same place of `lrs`, and return the list of losses. Afterwards the **model is as it was**: weights, BatchNorm's running statistics, and mode.''',
+    Write `my_sweep(model, batches, lrs)`. In train mode, take one step of plain SGD for each `(x, y)` of `batches`, with the rate that stands in the same place of `lrs`, and return the list of losses. Afterwards the **model is as it was**: weights, BatchNorm's running statistics, and mode.''',
     start='''
-    def sweep(model, batches, lrs):
+    def my_sweep(model, batches, lrs):
         ...''',
-    answer='sweep', changes=True,
+    answer='my_sweep', changes=True,
     hints=['There are two ways: train a copy, or train the model and put back what it was.',
            '`model.state_dict()` holds weights and running statistics, but it holds references: it changes while you train. And it does not hold the mode.',
            '`copy.deepcopy(model)` gives a model of its own. Train that one, with `torch.optim.SGD(twin.parameters(), lr=lr)` for each step.'],
     before='import copy, torch',
     solution='''
-    def sweep(model, batches, lrs):
+    def my_sweep(model, batches, lrs):
         twin, losses = copy.deepcopy(model).train(), []
         opt = torch.optim.SGD(twin.parameters(), lr=1.)
         for (x, y), lr in zip(batches, lrs):
@@ -182,7 +182,7 @@ def sweep_by_hand(model, batches, lrs):
             losses.append(loss.item())
         return losses''',
     wrong={'''
-    def sweep(model, batches, lrs):
+    def my_sweep(model, batches, lrs):
         before, losses = model.state_dict(), []
         model.train()
         for (x, y), lr in zip(batches, lrs):
@@ -193,7 +193,7 @@ def sweep_by_hand(model, batches, lrs):
         model.load_state_dict(before); model.eval()
         return losses''': 'The weights are no longer',
            '''
-    def sweep(model, batches, lrs):
+    def my_sweep(model, batches, lrs):
         before, losses = [p.detach().clone() for p in model.parameters()], []
         model.train()
         for (x, y), lr in zip(batches, lrs):
@@ -205,7 +205,7 @@ def sweep_by_hand(model, batches, lrs):
         model.eval()
         return losses''': "BatchNorm's running",
            '''
-    def sweep(model, batches, lrs):
+    def my_sweep(model, batches, lrs):
         before, losses = copy.deepcopy(model.state_dict()), []
         model.train()
         for (x, y), lr in zip(batches, lrs):
@@ -216,7 +216,7 @@ def sweep_by_hand(model, batches, lrs):
         model.load_state_dict(before)
         return losses''': 'mode',
            '''
-    def sweep(model, batches, lrs):
+    def my_sweep(model, batches, lrs):
         twin, losses = copy.deepcopy(model).train(), []
         opt = torch.optim.SGD(twin.parameters(), lr=lrs[0])
         for x, y in batches:

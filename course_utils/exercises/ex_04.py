@@ -135,30 +135,30 @@ def check_04_3(answer, rng):
 
 # %% ../../nbs/exercises/ex_04.ipynb #490fd83a
 @exercise('04-4', 'Average the last snapshots', '''
-    Write `ensemble(snapshots, k)`. Each snapshot is an array `(pictures, classes)` of probabilities, the latest comes last. Return the class of each picture, `(pictures,)`, according to the mean **probability** of the last `k` snapshots.''',
+    Write `my_ensemble(snapshots, k)`. Each snapshot is an array `(pictures, classes)` of probabilities, the latest comes last. Return the class of each picture, `(pictures,)`, according to the mean **probability** of the last `k` snapshots.''',
     start='''
-    def ensemble(snapshots, k):
+    def my_ensemble(snapshots, k):
         ...''',
-    answer='ensemble',
+    answer='my_ensemble',
     hints=['First the mean, then the choice. The other way round it is a vote, and being sure counts for nothing.',
            '`snapshots[-k:]` are the last k. `np.mean(…, 0)` averages over them.',
            '`np.mean(snapshots[-k:], 0).argmax(1)`'],
     before='import numpy as np',
     solution='''
-    def ensemble(snapshots, k):
+    def my_ensemble(snapshots, k):
         return np.mean(snapshots[-k:], 0).argmax(1)''',
     wrong={'''
-    def ensemble(snapshots, k):
+    def my_ensemble(snapshots, k):
         return np.mean(snapshots[:k], 0).argmax(1)''': 'the first',
            '''
-    def ensemble(snapshots, k):
+    def my_ensemble(snapshots, k):
         votes = np.mean([np.eye(s.shape[1])[s.argmax(1)] for s in snapshots[-k:]], 0)
         return votes.argmax(1)''': 'a vote',
            '''
-    def ensemble(snapshots, k):
+    def my_ensemble(snapshots, k):
         return np.mean(snapshots, 0).argmax(1)''': 'all',
            '''
-    def ensemble(snapshots, k):
+    def my_ensemble(snapshots, k):
         return snapshots[-1].argmax(1)''': 'pictures differ'})
 def check_04_4(answer, rng):
     n, classes, k = 300, int(rng.integers(3, 6)), 3

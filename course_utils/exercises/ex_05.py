@@ -14,7 +14,8 @@ import numpy as np, timm, torch
 from ..groups import layer_decay_rates, per_stage, rates_of
 
 # %% ../../nbs/exercises/ex_05.ipynb #e5e85a1e
-quantity('05', 'spread', "head's rate over the early layers', at the lowest validation loss", widest=(1, 1000), example=(3, 30), log=True, shown='{:g}')
+quantity('05', 'spread_loss', 'validation loss with spread 100, minus that with one rate', widest=(-.5, .5), example=(-.05, .05), shown='{:+.3f}',
+         expected=lambda r: [r['by_spread']['100'][k] for k in ('loss_change', 'loss_low', 'loss_high')])
 quantity('05', 'gain', 'accuracy of three groups, minus that of one rate', widest=(-.2, .2), shown='{:+.1%}',
          expected=lambda r: [r['runs'][f"three groups, spread {r['spread']}"][k] for k in ('gain', 'low', 'high')])
 quantity('05', 'seconds', 'seconds of the main training', widest=(1, 10000), log=True, shown='{:.0f}',
@@ -22,18 +23,18 @@ quantity('05', 'seconds', 'seconds of the main training', widest=(1, 10000), log
 
 # %% ../../nbs/exercises/ex_05.ipynb #198959df
 @exercise('05-1', 'A slice for near pictures', '''
-    Which `slice` gives three groups rates that are each a tenth of the next, with 0.01 for the head? Put it into `near`, and check it with `rates_of(near, 3)`.''',
+    Which `slice` gives three groups rates that are each a tenth of the next, with 0.01 for the head? Put it into `my_rates`, and check it with `rates_of(my_rates, 3)`.''',
     start='''
-    near = None  # slice(…, …)''',
-    answer='near',
+    my_rates = None  # slice(…, …)''',
+    answer='my_rates',
     hints=['`slice(a, b)` gives the first group a, the last one b, and spaces the others evenly in powers.',
            'From the head two steps down, a tenth each.',
            '0.01, a tenth is 0.001, a tenth of that is 0.0001: `slice(1e-4, 1e-2)`.'],
-    solution='near = slice(1e-4, 1e-2)',
-    wrong={'near = slice(1e-3, 1e-2)': 'each 3.2 times',
-           'near = slice(1e-2)': 'all groups but the last',
-           'near = slice(1e-2, 1e-4)': 'The head gets',
-           'near = [1e-4, 1e-3, 1e-2]': 'a list'})
+    solution='my_rates = slice(1e-4, 1e-2)',
+    wrong={'my_rates = slice(1e-3, 1e-2)': 'each 3.2 times',
+           'my_rates = slice(1e-2)': 'all groups but the last',
+           'my_rates = slice(1e-2, 1e-4)': 'The head gets',
+           'my_rates = [1e-4, 1e-3, 1e-2]': 'a list'})
 def check_05_1(answer, rng):
     if not isinstance(answer, slice): return f'{answer} is a list or a number, and a slice was asked for. (A list works in `train`, too.)'
     if answer.start is None: return f'{answer.stop:g} alone gives {[float(f"{r:.1e}") for r in rates_of(answer, 3)]}: all groups but the last get a tenth of it, and the same.'
@@ -43,25 +44,25 @@ def check_05_1(answer, rng):
 
 # %% ../../nbs/exercises/ex_05.ipynb #d8915333
 @exercise('05-2', 'Layer-wise decay', '''
-    Write `decayed(n, lr, decay)`: the rates of `n` groups, first group first. The head, which is last, gets `lr`; every other group gets `decay` times the rate of the group after it.''',
+    Write `my_decay(n, lr, decay)`: the rates of `n` groups, first group first. The head, which is last, gets `lr`; every other group gets `decay` times the rate of the group after it.''',
     start='''
-    def decayed(n, lr, decay):
+    def my_decay(n, lr, decay):
         ...''',
-    answer='decayed',
+    answer='my_decay',
     hints=['Begin at the head and go down. How many steps is group g away from it?',
            'Group g, counted from 0, is n − 1 − g steps away.',
            '`[lr * decay ** (n - 1 - g) for g in range(n)]`'],
     solution='''
-    def decayed(n, lr, decay):
+    def my_decay(n, lr, decay):
         return [lr * decay ** (n - 1 - g) for g in range(n)]''',
     wrong={'''
-    def decayed(n, lr, decay):
+    def my_decay(n, lr, decay):
         return [lr * decay ** g for g in range(n)]''': 'the wrong way round',
            '''
-    def decayed(n, lr, decay):
+    def my_decay(n, lr, decay):
         return [lr * decay ** (n - g) for g in range(n)]''': 'The head gets',
            '''
-    def decayed(n, lr, decay):
+    def my_decay(n, lr, decay):
         return [lr * (1 - (1 - decay) * (n - 1 - g) / (n - 1)) for g in range(n)]''': 'times that of group'})
 def check_05_2(answer, rng):
     n, lr, decay = int(rng.integers(4, 12)), float(10 ** rng.uniform(-4, -2)), round(float(rng.uniform(.5, .9)), 2)

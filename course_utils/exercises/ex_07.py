@@ -75,32 +75,32 @@ def check_07_2(answer, rng):
 
 # %% ../../nbs/exercises/ex_07.ipynb #d285a951
 @exercise('07-3', 'Class activation map', '''
-    Where a network ends in mean pooling and one linear layer, no gradient is needed. Write `cam(maps, weight, k)`: `maps` is the last layer's output, an array `(C, h, w)`; `weight` the linear layer's, `(classes, C)`. The result is the map of class `k`, `(h, w)`: all channels, each times its weight for that class, added up; what speaks against the class becomes 0.''',
+    Where a network ends in mean pooling and one linear layer, no gradient is needed. Write `my_cam(maps, weight, k)`: `maps` is the last layer's output, an array `(C, h, w)`; `weight` the linear layer's, `(classes, C)`. The result is the map of class `k`, `(h, w)`: all channels, each times its weight for that class, added up; what speaks against the class becomes 0.''',
     start='''
-    def cam(maps, weight, k):
+    def my_cam(maps, weight, k):
         ...''',
-    answer='cam',
+    answer='my_cam',
     hints=['One weight for each channel: a row of `weight`.',
            '`weight[k]` has the shape (C,). With two more axes, `weight[k][:, None, None]`, it fits the maps. After the sum, cut off below nought.',
            '`np.maximum((weight[k][:, None, None] * maps).sum(0), 0)`'],
     before='import numpy as np',
     solution='''
-    def cam(maps, weight, k):
+    def my_cam(maps, weight, k):
         return np.maximum((weight[k][:, None, None] * maps).sum(0), 0)''',
     wrong={'''
-    def cam(maps, weight, k):
+    def my_cam(maps, weight, k):
         return (weight[k][:, None, None] * maps).sum(0)''': 'against the class',
            '''
-    def cam(maps, weight, k):
+    def my_cam(maps, weight, k):
         return np.maximum(weight[k][:, None, None] * maps, 0).sum(0)''': 'before the sum',
            '''
-    def cam(maps, weight, k):
+    def my_cam(maps, weight, k):
         return np.maximum(maps, 0).sum(0)''': 'for every class',
            '''
-    def cam(maps, weight, k):
+    def my_cam(maps, weight, k):
         return weight[k][:, None, None] * maps''': 'shape',
            '''
-    def cam(maps, weight, k):
+    def my_cam(maps, weight, k):
         return np.maximum((weight[k][:, None, None] * maps).mean(0), 0)''': 'should reach'})
 def check_07_3(answer, rng):
     c, classes, h, w = (int(v) for v in rng.integers(4, 9, 4))
