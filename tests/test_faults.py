@@ -293,8 +293,10 @@ def kernel(tmp_path_factory):
     env = dict(os.environ, COURSE_CACHE=str(tmp_path_factory.mktemp('kernel')), COURSE_PROFILE='smoke', PYTHONPATH=os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']]))
     km, kc = start_new_kernel(env=env)
     def run(code, stop_after_s=None):
-        kc.execute(code)
-        if stop_after_s: time.sleep(stop_after_s); km.interrupt_kernel()
+        kc.execute(f"print('begun', flush=True)\n{code}", stop_on_error=False)  # else what comes right after an error is thrown away
+        if stop_after_s:  # counted from where the kernel has begun: on a busy machine it may take its time, and an idle kernel hears no Ctrl-C
+            while 'begun' not in kc.get_iopub_msg(timeout=60)['content'].get('text', ''): pass
+            time.sleep(stop_after_s); km.interrupt_kernel()
         return kc.get_shell_msg(timeout=120)['content']
     assert (r := run(BEGIN))['status'] == 'ok', r
     yield run
