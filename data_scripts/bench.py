@@ -309,7 +309,8 @@ def child(code, **env) -> list:
 
 def imports():
     "In a new process each: seconds to import, and the most memory that took."
-    code = 'import time, resource\nstart = time.perf_counter()\n{}\nprint(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)'
+    code = ("import re, time\nstart = time.perf_counter()\n{}\nprint(time.perf_counter() - start, "  # ru_maxrss would be the parent's
+            "int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1024)")
     memory = {name: [] for name in IMPORTS}
     def one(name):
         def call():

@@ -71,6 +71,7 @@ def notebook_findings(nb, name, is_lesson=False):
     for n, c in enumerate(nb['cells'], 1):
         source = ''.join(c['source'])
         if c['cell_type'] == 'markdown':
+            if n == 1 and re.search(r'^>.*\n\s*\S', source, re.M): out.append('cell 1: text after the summary, which nbdev leaves out of the site')
             if imgs_without_alt(source) or re.search(r'!\[\s*\]\(', source): out.append(f'cell {n}: a picture without alt text')
             for line in source.splitlines():
                 # A published number names its source, by a link or in words, in the same line.
@@ -114,6 +115,7 @@ def empty_fig_alt(nb): nb.cells[1]['source'] = '#| fig-alt:\nplot()'
 def no_img_alt(nb): nb.cells[1].outputs[2].data['text/html'] = '<p><img src="x"></p>'
 def empty_img_alt(nb): nb.cells[1].outputs[2].data['text/html'] = '<img src="x" alt=" ">'
 def no_md_alt(nb): nb.cells[0]['source'] += '\n![](x.png)'
+def text_in_title(nb): nb.cells[0]['source'] = '# T\n\n> Summary.\n\nMore.'
 def typed_number(nb): nb.cells[0]['source'] += '\n\nWe reach 93.4 % here.'
 
 
@@ -124,7 +126,7 @@ def test_a_good_notebook_has_no_findings(): assert not notebook_findings(good_no
     (set_widgets, 'widget state'), (set_view, 'a widget'), (set_error, 'an error'), (set_stderr, 'not clean'), (set_count, 'not clean'),
     (set_time, 'not clean'), (set_address, 'not clean'), (no_outputs, 'without outputs'), (no_fig_alt, 'a figure without alt'),
     (empty_fig_alt, 'a figure without alt'), (no_img_alt, '<img> without alt'), (empty_img_alt, '<img> without alt'),
-    (no_md_alt, 'a picture without alt'), (typed_number, 'typed by hand')], ids=lambda x: getattr(x, '__name__', ''))
+    (no_md_alt, 'a picture without alt'), (typed_number, 'typed by hand'), (text_in_title, 'after the summary')], ids=lambda x: getattr(x, '__name__', ''))
 def test_notebook_guard_bites(spoil, finding):
     nb = good_notebook()
     spoil(nb)
