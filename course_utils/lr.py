@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 import numpy as np, torch
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
-from fastai.learner import Learner, Metric
+from fastai.learner import Learner, Metric, Recorder
 from fastai.optimizer import Optimizer
 
 from .explore import Canvas, Explorer, Slider
-from .train import left_usable
+from .train import History, left_usable
 
 # %% ../nbs/03_lr_finder.ipynb #33382296
 def smooth(
@@ -39,12 +39,12 @@ def smooth(
 
 class Sweep(Callback):
     "Multiplies the rate by the same factor at every step, and writes down rates and losses (Smith 2015, arXiv 1506.01186)."
-    order, run_valid = 60, False  # after fastai's Recorder
+    order, run_valid = 60, False
     def __init__(self, start, end, n): self.start, self.end, self.n, self.lrs, self.raw = start, end, n, [], []
     def before_batch(self):
         self.lrs.append(self.start * (self.end / self.start) ** (len(self.lrs) / self.n))
         self.opt.set_hyper('lr', self.lrs[-1])
-    def after_batch(self):
+    def after_loss(self):  # not after the batch: nobody looks at the step that the last loss would give
         self.raw.append(self.loss.item())
         so_far = smooth(self.raw)
         if len(self.raw) == self.n or not so_far[-1] <= 4 * so_far.min(): raise CancelFitException  # `not`: it may be no number
@@ -181,7 +181,10 @@ def lr_find(
     if not (0 < start < end < np.inf and n >= 2): raise CourseError(f"A sweep from {start} to {end} in {n} steps is none: it needs 0 < start < end and at least 2 steps.")
     if not any(p.requires_grad for p in learn.model.parameters()): raise CourseError("Every parameter of this model is frozen, so no rate changes anything: unfreeze a group first.")
     sweep = Sweep(start, end, n)
-    with untouched(learn), learn.no_logging(), left_usable(learn): learn.fit(n // len(learn.dls.train) + 1, cbs=sweep)
+    with untouched(learn), learn.no_logging(), left_usable(learn):
+        for cb in learn.cbs:
+            if isinstance(cb, (Recorder, History)): cb.run_train = False  # their notes of each step would be thrown away
+        learn.fit(n // len(learn.dls.train) + 1, cbs=sweep)
     return Curve(np.array(sweep.lrs), np.array(sweep.raw), n)
 
 # %% ../nbs/03_lr_finder.ipynb #674a3558

@@ -191,7 +191,7 @@ def throughput(n: int | None = None, device=None):
     pics = load_pictures('solar', size=pick(smoke=96, cpu=96, gpu=224), limit=600)
     learn = make_learner(pics, LITE, tfm=pipeline(.33), bs=32, quiet=True, device=device)
     learn.model.to(memory_format=torch.channels_last).train()
-    opt, ready, each = torch.optim.AdamW(learn.model.parameters(), 1e-4), learn.dls.train.one_batch(), pick(smoke=4, cpu=4, gpu=16)
+    opt, ready, each = torch.optim.AdamW(learn.model.parameters(), 1e-4, fused=True), learn.dls.train.one_batch(), pick(smoke=4, cpu=4, gpu=16)
     batches = itertools.chain.from_iterable(itertools.repeat(learn.dls.train))
     seconds = in_turn({'real pictures': lambda: step(learn, opt, itertools.islice(batches, each)), 'one ready batch': lambda: step(learn, opt, itertools.repeat(ready, each))}, n or times(12))
     return row(seconds, 'training: seconds a picture; the ratio is pictures/s with real pictures ÷ with a ready batch, 1 at best', size=pics.size)
@@ -222,7 +222,7 @@ def lr_finder():
     def torchs():
         learn = fresh()
         learn.model.to(memory_format=torch.channels_last)
-        opt = torch.optim.AdamW(learn.model.parameters(), lr=1e-6, weight_decay=.01)
+        opt = torch.optim.AdamW(learn.model.parameters(), lr=1e-6, weight_decay=.01, fused=True)  # as the Learner's
         class Batches(TrainDataLoaderIter):
             def __init__(self): self._it = iter(b for _ in range(n) for b in learn.dls.train)
             def __next__(self): return next(self._it)
@@ -233,7 +233,7 @@ def lr_finder():
         took = time.perf_counter() - start
         last['torch-lr-finder'] = smooth(finder.history['loss'])
         return took
-    seconds = in_turn({'course': ours, 'fastai': fastais, 'torch-lr-finder': torchs}, times())
+    seconds = in_turn({'course': ours, 'fastai': fastais, 'torch-lr-finder': torchs}, pick(smoke=2, cpu=15))  # the same arithmetic: many turns tell noise from cost
     return row(seconds, f'learning rate finder, {n} steps: seconds', difference=differences(last))
 
 def differences(last: dict) -> dict:
@@ -289,7 +289,7 @@ def tta_row():
 def sliders():
     "From a slider to its picture: in JupyterLab against `interact` and matplotlib, and on the site. The tests measure it."
     with tempfile.TemporaryDirectory() as at:
-        env = dict(os.environ, COURSE_RECORD='1', COURSE_RESULTS=at, COURSE_REQUIRE_BROWSER='1')
+        env = dict(os.environ, COURSE_RECORD=at, COURSE_REQUIRE_BROWSER='1')
         r = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-s', 'tests/browser', '-k', 'test_speed or test_drag_to_paint'], cwd=ROOT, env=env, capture_output=True, text=True)
         if r.returncode: raise CourseError(f'The sliders could not be measured: {r.stdout.strip().splitlines()[-1]}.')
         live = json.loads((Path(at)/'explorer_speed.json').read_text())
@@ -330,7 +330,7 @@ def first_cell():
             start = time.perf_counter()
             with Lab(Path(at)/'home'):
                 server = time.perf_counter() - start
-                manager = KernelManager(kernel_name='python3'); manager.start_kernel(cwd=str(ROOT))
+                manager = KernelManager(kernel_name='python3'); manager.start_kernel(cwd=str(ROOT), stderr=subprocess.DEVNULL)  # it warns about TCP
                 client = manager.client(); client.start_channels(); client.wait_for_ready(60)
                 client.execute_interactive('from course_utils.train import train', timeout=120, output_hook=lambda _: None)
                 took = time.perf_counter() - start
