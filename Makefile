@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab doctor test test-offline lessons data mirror ladder measure bench site serve readme tidy env clean
+.PHONY: help lab doctor test test-offline lessons data mirror ladder measure bench gpu-report site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -42,6 +42,9 @@ measure: .venv/.ready-lab  ## measures all that takes longer than a lesson (ONLY
 
 bench: .venv/.ready-test  ## sets the course beside its peers, in one run (ONLY='tta imports')
 	@$(PY) data_scripts/bench.py $(ONLY)
+
+gpu-report: .venv/.ready-test  ## what the GPU makes of it: speed, the ladder's top, the case studies, memory
+	@$(PY) data_scripts/gpu_report.py
 
 data: .venv/.ready-lab  ## fetches a data set of the sources (NAME=cats_dogs MIRROR=folder-or-address)
 	@$(PY) data_scripts/data.py "$(NAME)" --mirror "$(MIRROR)"

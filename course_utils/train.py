@@ -98,7 +98,8 @@ def make_learner(
     dls = pics.loaders(*norm_of(model), bs=bs, tfm=tfm, repeats=repeats, workers=workers, device=device)
     cbs = [History(quiet), ToDeviceFormat()]
     if device.type == 'cuda' and torch.cuda.is_bf16_supported(): cbs.append(MixedPrecision(amp_mode=AMPMode.BF16))
-    learn = Learner(dls, model.to(device), loss_func=CrossEntropyLossFlat(), opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, fused=True),
+    # on a GPU torch's own choice: there a fused step wants gradients with the weights' strides, which depthwise ones may not have
+    learn = Learner(dls, model.to(device), loss_func=CrossEntropyLossFlat(), opt_func=partial(OptimWrapper, opt=torch.optim.AdamW, fused=device.type == 'cpu' or None),
                     wd=wd, splitter=splitter, cbs=cbs)
     learn.remove_cbs([cb for cb in learn.cbs if cb.name == 'progress'])  # fastai's own bar: History has one
     learn.logger = lambda *_: None

@@ -3,6 +3,7 @@ import json
 
 import matplotlib.pyplot as plt, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
+from scipy.stats import t
 
 from course_utils import report
 from course_utils.config import CourseError
@@ -41,7 +42,22 @@ def test_interval_over_seeds_too():
     plain, alike, apart = report.interval(v), report.interval(np.tile(v, (5, 1))), report.interval(v + np.linspace(-.2, .2, 5)[:, None])
     assert np.allclose(plain, report.interval(v[None]), atol=.005) and np.allclose(plain, alike, atol=.005)
     assert apart[1] - apart[0] > 2 * (plain[1] - plain[0]) and apart[0] < v.mean() < apart[1]
-    assert np.isclose(apart[1] - apart[0], 2 * 1.96 * np.hypot(.2 * np.sqrt(.5) / np.sqrt(5), v.std() / np.sqrt(500)), rtol=.15)
+    bare = report.interval(v + np.linspace(-.2, .2, 5)[:, None], few=False)
+    assert np.isclose(bare[1] - bare[0], 2 * 1.96 * np.hypot(.2 * np.sqrt(.5) / np.sqrt(5), v.std() / np.sqrt(500)), rtol=.15)
+
+
+@pytest.mark.parametrize('k', [3, 5, 12])
+def test_few_seeds_are_made_up_for_as_by_student(k):
+    "Where only seeds differ, the interval is about as wide as Student's, and at least as right."
+    rng, bare, stretched = np.random.default_rng(k), [], []
+    for _ in range(300):
+        d = rng.normal(size=(k, 1)) + np.zeros((k, 20))
+        for few, hits in ((False, bare), (True, stretched)):
+            low, high = report.interval(d, n=400, few=few)
+            hits.append(low <= 0 <= high)
+    half = t.ppf(.975, k - 1) * d[:, 0].std(ddof=1) / k**.5
+    assert np.ptp(report.interval(d)) == pytest.approx(2 * half, rel=.3 if k == 3 else .15)
+    assert np.mean(stretched) >= .92 and np.mean(stretched) >= np.mean(bare) and (k > 5 or np.mean(bare) < .9)
 
 
 def test_interval_covers():

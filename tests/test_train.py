@@ -1,5 +1,5 @@
 "Training: equal to a plain PyTorch loop, repeatable, kept whole or not at all."
-import os, signal, subprocess, sys, time
+import copy, os, signal, subprocess, sys, time
 from functools import partial
 
 import numpy as np, pytest, torch
@@ -38,6 +38,20 @@ def test_equal_to_a_plain_loop(pics):
     probs, _ = predict(model, learn.dls.valid)
     run = CPU(pics, epochs=2, lr_max=1e-3, schedule='constant')
     assert np.allclose(run.history.train_loss, losses, rtol=1e-5) and np.allclose(run.probs, probs, atol=1e-4)
+
+
+def test_a_fused_step_is_a_step(pics):
+    "It trusts that weights, gradients and moments lie in memory in the same order: channels last, with depthwise layers, too."
+    learn = make_learner(pics, 'tf_efficientnet_lite0', quiet=True, device='cpu')
+    model = learn.model.to(memory_format=torch.channels_last).train()
+    plain = copy.deepcopy(model)
+    opt, (x, y) = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=.01, fused=False), learn.dls.train.one_batch()
+    learn.create_opt()
+    assert learn.opt.opt.defaults['fused']
+    torch.manual_seed(0); torch.nn.functional.cross_entropy(model(x), y).backward(); learn.opt.step()
+    for p, q in zip(model.parameters(), plain.parameters()): q.grad = p.grad.clone()
+    opt.step()
+    assert all(torch.allclose(p, q, rtol=1e-4, atol=1e-6) for p, q in zip(model.parameters(), plain.parameters()))
 
 
 def test_history_is_the_plain_mean(pics):

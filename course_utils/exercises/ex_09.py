@@ -141,7 +141,7 @@ def check_09_3(answer, rng):
 
 # %% ../../nbs/exercises/ex_09.ipynb #13732b06
 @exercise('09-4', 'The paired interval in your own lines', '''
-    Write `paired(a, b)`: two arrays `(seeds, pictures)` of losses, the same seeds and pictures in both. The result is the 95 % interval `(low, high)` of the mean of `a − b`, by the bootstrap: draw seeds **and** pictures again with replacement, the same ones for both, 2,000 times. The lesson's `by_hand` does that; close it first.''',
+    Write `paired(a, b)`: two arrays `(seeds, pictures)` of losses, the same seeds and pictures in both. The result is the 95 % interval `(low, high)` of the mean of `a − b`, by the bootstrap: draw seeds **and** pictures again with replacement, the same ones for both, 2,000 times. No stretch for few seeds. The lesson's `by_hand` does that; close it first.''',
     start='''
     def paired(a, b):
         ...''',
@@ -191,7 +191,7 @@ def check_09_4(answer, rng):
     def asked(d):
         b = hard[:, :pictures] + np.zeros((seeds, 1))
         low, high = numbers(answer(b + d, b), 2, 'The interval')
-        return (low + high) / 2, (high - low) / np.ptp(interval(d))
+        return (low + high) / 2, (high - low) / np.ptp(interval(d, few=False))
     by_picture, by_seed = .5 + rng.normal(size=(1, pictures)) + np.zeros((seeds, 1)), .5 + .3 * rng.normal(size=(seeds, 1)) + np.zeros((1, pictures))
     (centre, p), (_, s) = asked(by_picture), asked(by_seed)
     if centre * by_picture.mean() < 0: return f'The mean of a − b is {by_picture.mean():+.2f}, and your interval lies around {centre:+.2f}, its opposite.'

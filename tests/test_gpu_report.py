@@ -1,0 +1,88 @@
+"The GPU's report: without a GPU it says so and writes nothing; its parts are tried on a processor."
+import json, subprocess, sys
+from pathlib import Path
+
+import pytest, torch
+
+from course_utils.config import CourseError
+from data_scripts import gpu_report as G
+
+ROOT = Path(__file__).parent.parent
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path/'results'))
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
+    return tmp_path/'results'
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU here')
+def test_without_a_gpu(results):
+    r = subprocess.run([sys.executable, 'data_scripts/gpu_report.py'], cwd=ROOT, capture_output=True, text=True)
+    assert r.returncode == 0 and 'no GPU' in r.stdout and 'nothing was written' in r.stdout and not r.stderr and not results.exists()
+
+
+def test_speed(results):
+    "A row a way, each beside the one above it; compiling is judged by what it gives back."
+    rows = G.speed('resnet10t', 'cpu', turns=1, backend='eager')
+    assert [r['setting'] for r in rows] == list(G.WAYS) and all(r['pictures/s'] > 0 for r in rows)
+    assert rows[0]['note'] == '' and all('times as fast as the line above' in r['note'] for r in rows[1:]) and 's to compile: it ' in rows[-1]['note']
+
+
+def test_a_way_is_what_it_says():
+    "bfloat16 in the forward pass only, the layout of weights and pictures, and one step a step."
+    seen = []
+    class Net(torch.nn.Conv2d):
+        def forward(self, x):
+            out = super().forward(x)
+            after.append(self.weight.detach().clone())
+            seen.append((out.dtype, x.is_contiguous(memory_format=torch.channels_last), self.weight.is_contiguous(memory_format=torch.channels_last)))
+            return out.mean((2, 3))
+    net, x, y = Net(3, 4, 3), torch.randn(2, 3, 8, 8), torch.tensor([0, 1])
+    before, after = net.weight.detach().clone(), []
+    for way in (dict(bf16=False, channels_last=False), dict(bf16=True, channels_last=False), dict(bf16=True, channels_last=True)):
+        assert G.stepper(net, x, y, compiled=False, **way)(2) > 0
+    assert seen == [(torch.float32, False, False)] * 2 + [(torch.bfloat16, False, False)] * 2 + [(torch.bfloat16, True, True)] * 2
+    assert torch.equal(net.weight, before), 'each way trains a network of its own'
+    assert all(torch.equal(a, before) and not torch.equal(b, before) and b.dtype == torch.float32 for a, b in zip(after[::2], after[1::2]))
+
+
+def test_when_compiling_pays():
+    assert G.pays(10., .002, .001) == 'it pays after 10,000 pictures'
+    assert G.pays(10., .001, .001) == G.pays(10., .001, .002) == 'it does not pay'
+
+
+def test_top(results):
+    rows = G.top()
+    assert rows and all(r['what'] == 'top of the ladder' and 0 < r['accuracy'] < 1 and '2 seeds' in r['note'] for r in rows)
+    assert len(json.loads((results/'top.json').read_text())['runs']) == 2 * len(rows)
+
+
+def test_a_case_without_its_pictures(results, monkeypatch, tmp_path):
+    monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'none'))
+    row, = G.case('dog_breeds')
+    assert row['note'].startswith('not run: The pictures of dog_breeds have not been fetched') and 'accuracy' not in row
+
+
+def test_parts_are_kept_one_by_one(results, capsys):
+    "A part that fails leaves the others, and those of an earlier run."
+    path = results/'gpu_report.json'
+    def broken(): raise CourseError('No room.')
+    G.measure_all({'a': lambda: [dict(what='a', accuracy=.5)], 'b': broken}, path)
+    kept = G.measure_all({'a': broken, 'b': lambda: [{'what': 'b', 'pictures/s': 3.}]}, path)
+    assert list(kept) == ['a', 'b'] == list(json.loads(path.read_text())) and all(k['device'] and k['versions'] and k['date'] for k in kept.values())
+    t = G.table(kept)
+    assert list(t.columns) == G.COLUMNS and t.accuracy.tolist()[0] == .5 and t['pictures/s'].tolist()[1] == 3.
+    assert capsys.readouterr().out.count('not measured. No room.') == 2
+
+
+@gpu
+def test_memory_is_seen():
+    with G.watched(.01) as peak:
+        before = G.used()
+        x = torch.zeros(2**30, dtype=torch.uint8, device='cuda'); torch.cuda.synchronize()
+        import time; time.sleep(.1); del x
+    assert peak[0] >= before + .9
