@@ -7,8 +7,8 @@ __all__ = ['PROFILES', 'CourseError', 'Profile', 'profile', 'default_profile', '
            'home_dir', 'whole_folder', 'write_whole']
 
 # %% ../nbs/reference/config.ipynb #c8e6ba37
-import os, shutil, tempfile, warnings
-from contextlib import contextmanager
+import os, shutil, tempfile, time, warnings
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +85,9 @@ def whole_folder(folder: Path, what: str):
     work = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for left in folder.parent.glob('.work-*'):  # by a run that was killed; another's work takes minutes, not a day
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > 86_400: shutil.rmtree(left)
         work = Path(tempfile.mkdtemp(prefix='.work-', dir=folder.parent))
         yield work
         os.rename(work, folder)

@@ -579,3 +579,12 @@ def test_faults_are_counted_as_they_are_tried():
     stats = dict(passed=[r('call', 'fault'), r('call'), r('setup', 'fault')], failed=[r('call', 'fault')], skipped=[r('call', 'fault')])
     pytest_terminal_summary(SimpleNamespace(stats=stats, write_line=lines.append))
     assert lines == ['Faults and bad inputs tried: 2']
+
+
+def test_what_killed_runs_left_is_cleared_away(tmp_path):
+    "A day later; work that another process has in hand stays."
+    old, new = tmp_path/'.work-old', tmp_path/'.work-new'
+    for d in (old, new): d.mkdir(); (d/'half.pt').write_bytes(b'half')
+    os.utime(old, (time.time() - 90_000,) * 2)
+    with config.whole_folder(tmp_path/'a', 'This') as work: (work/'whole').touch()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['.work-new', 'a']
