@@ -65,6 +65,7 @@ def transfer_runs():
         **each('frozen body', dict(arch=LITE, head=linear_head)),
         'frozen body, article head, 100%': dict(arch=LITE, head=article_head, share=1.),
         'frozen body, fastai head, 100%': dict(arch=LITE, head=fastai_head, share=1.),
+        'frozen body, BatchNorm still, 100%': dict(tuned, freeze_epochs=few(3), epochs=0, share=1.),
         'frozen body, BatchNorm moves, 100%': dict(tuned, cbs=[], freeze_epochs=few(3), epochs=0, share=1.),
         'scratch, 100%': dict(arch=LITE, epochs=few(3), lr_max=2e-3, share=1.),
     }, bs=32)
@@ -101,6 +102,7 @@ def rates_runs(peak=2e-3):
     return over_seeds({
         **{f'one rate {lr:g}': dict(lr_max=lr) for lr in (peak / 4, peak, peak * 2.5)},
         **{f'three groups, spread {s}': dict(lr_max=slice(peak / s, peak), splitter=three_groups) for s in (10, 100)},
+        'only the early group slower, spread 100': dict(lr_max=[peak / 100, peak, peak], splitter=three_groups),
         'decay 0.7 over stages': dict(lr_max=layer_decay_rates(stages, peak, .7), splitter=per_stage),
     }, arch=LITE, pretrained=True, epochs=pick(smoke=1, cpu=3, gpu=15), bs=32)
 
