@@ -53,6 +53,11 @@ def visit(browser, at):
     assert not wrong, wrong
 
 
+def test_the_cheat_sheet_is_one_sheet_of_paper(visit):
+    pdf = visit('nbs/cheat_sheet.html').pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb'/Type\s*/Page[^s]', pdf)) == 1 and re.search(rb'/MediaBox\s*\[0 0 59[45]', pdf), 'one page of A4'
+
+
 # ---- sliders ----
 
 # Every position of every slider: by the keyboard's own event, what is shown, and the pixels that a reader sees.
