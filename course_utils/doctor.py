@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['STATES', 'CHECKS', 'NEEDS', 'GLYPHS', 'PARTS', 'Finding', 'checks', 'examine', 'reinstall', 'install_again',
-           'check_python', 'locked', 'drawn_in', 'check_packages', 'check_gpu', 'check_memory', 'places', 'check_disk',
-           'check_writing', 'check_fonts', 'check_weights', 'check_photographs', 'alone', 'check_offline',
-           'check_browser', 'Findings', 'RoundTrip', 'doctor', 'figures', 'predicted', 'in_minutes', 'preflight']
+           'check_python', 'locked', 'drawn_in', 'check_packages', 'check_gpu', 'in_container', 'check_memory',
+           'places', 'check_disk', 'check_writing', 'check_fonts', 'check_weights', 'check_photographs', 'alone',
+           'check_offline', 'check_browser', 'Findings', 'RoundTrip', 'doctor', 'figures', 'predicted', 'in_minutes',
+           'preflight']
 
 # %% ../nbs/reference/doctor.ipynb #1881a073
 from .config import cache_dir, data_dir, home_dir, profile, root, write_whole  # first: it quietens imports
@@ -134,14 +135,19 @@ def check_gpu(cuda=None, driver=None):
                        '`nvidia-smi` lists the programs that use it: stop those, or do without it by `CUDA_VISIBLE_DEVICES= make lab`.')
     return Finding('good', said)
 
+def in_container(total: int, free: int, at=Path('/sys/fs/cgroup')) -> tuple[int, int]:
+    "Bytes that a container leaves of the machine's memory: what it allows, and what of that is not in use yet."
+    for limit, used in (('memory.max', 'memory.current'), ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')):
+        if (at/limit).exists() and (most := (at/limit).read_text().strip()).isdigit():
+            total, free = min(total, int(most)), min(free, max(0, int(most) - int((at/used).read_text())))
+    return total, free
+
 @checks('Memory and cores')
 def check_memory(total=None, free=None, cores=None):
     "A container may be given less than the machine has."
     import psutil
     m = psutil.virtual_memory()
-    total, free = total or m.total, m.available if free is None else free
-    for f in (Path('/sys/fs/cgroup/memory.max'), Path('/sys/fs/cgroup/memory/memory.limit_in_bytes')):
-        if f.exists() and (limit := f.read_text().strip()).isdigit(): total, free = min(total, int(limit)), min(free, int(limit))
+    if total is None: total, free = in_container(m.total, m.available)
     cores = cores or (len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count())
     said = f"{_gb(total)}, of which {_gb(free)} are free; {cores} core{'s' * (cores > 1)}"
     if total < NEEDS['memory']: return Finding('bad', f"{said}: a lesson needs {_gb(NEEDS['memory'])}", 'Give this machine or container more memory.')

@@ -241,7 +241,7 @@ explained_in('09',
          code=('course_utils.report.interval', 'course_utils.report.difference')),
     Term('not told apart', "The interval of a difference holds nought: these seeds and pictures cannot say which of the two is better. That is a result, and not the same as no difference.",
          code=('course_utils.report.told',)),
-    Term('paired bootstrap', "Compare two recipes on the same seeds and pictures, draw those again and again with replacement, and see how far the mean difference wanders. Its middle 95 % are the interval.",
+    Term('paired bootstrap', "Compare two recipes on the same seeds and pictures, draw those again and again with replacement, and see how far the mean difference wanders. Its middle 95 % are the interval, made wider where seeds are few.",
          code=('course_utils.report.interval', 'course_utils.report.gains'), also=('bootstrap', 'paired')),
     Term('rung', "A step of the ladder: all that is below it, and one thing changed.", code=('course_utils.ladder.rungs', 'course_utils.ladder.climb'), also=('ladder',)),
 )

@@ -52,9 +52,10 @@ class Sweep(Callback):
 
 # %% ../nbs/03_lr_finder.ipynb #bb3c59c4
 def keep_weights(learn):
-    old = [(p, p.detach().clone(), p.grad) for p in learn.model.parameters()]
+    copied = lambda t: None if t is None else t.clone()
+    old = [(p, p.detach().clone(), copied(p.grad), p.requires_grad) for p in learn.model.parameters()]
     def back():
-        for p, value, grad in old: p.data, p.grad = value, grad
+        for p, value, grad, learns in old: p.data, p.grad, p.requires_grad = value, grad, learns
     return back
 
 def keep_buffers(learn):
@@ -194,7 +195,7 @@ def state_of(learn: Learner) -> dict:  # part → fingerprint
     simple = lambda o: {k: v for k, v in vars(o).items() if isinstance(v, (int, float, str, list, dict, torch.Tensor, type(None)))}
     metrics = [v for cb in learn.cbs for v in vars(cb).values() if isinstance(v, Metric)]
     parts = {
-        'weights': [(name, p, p.grad) for name, p in model.named_parameters()],
+        'weights': [(name, p, p.grad, p.requires_grad) for name, p in model.named_parameters()],
         'BatchNorm buffers': list(model.named_buffers()),
         'optimizer state': inner and [[inner.state.get(p, {}) for p in model.parameters()], [{k: v for k, v in g.items() if k != 'params'} for g in hypers(inner)]],
         'random numbers': [random.getstate(), np.random.get_state(), torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_available() else 0,

@@ -87,19 +87,23 @@ def interval(
     level: float=.95,
     n: int=2000,        # resamples
     seed: int=0,
-    few: bool=True,     # make up for few seeds?
+    few: bool=True,     # make it wider where seeds are few?
 ) -> tuple[float, float]:
     """Bootstrap interval of the mean (Efron 1979): the range of means over resampled pictures and, where there are rows, over resampled seeds too.
-    A few seeds show too little of how much seeds differ, so what they differ is stretched as Student's interval is against the bootstrap's."""
+    A few seeds show too little of how much seeds differ, so it is made wider by Student's t, for the degrees of freedom that Welch and
+    Satterthwaite give for seeds and pictures together. It errs towards too wide: noise that belongs to one seed and one picture counts twice."""
     values, rng = np.asarray(values, float), np.random.default_rng(seed)
     if values.ndim == 1: means = values[rng.integers(len(values), size=(n, len(values)))].mean(1)
     else:
-        if few and (k := len(values)) > 1:
-            stretch = stdtrit(k - 1, (1 + level) / 2) / ndtri((1 + level) / 2) * (k / (k - 1))**.5
-            values = values + (stretch - 1) * (values.mean(1, keepdims=True) - values.mean())
+        k, pictures = values.shape
+        mean, of_seeds, wider = values.mean(), values.mean(1, keepdims=True), 1.
+        if few and k > 1 and (by_seeds := of_seeds.var(ddof=1) / k):
+            by_pictures = values.mean(0).var(ddof=1) / pictures if pictures > 1 else 0.
+            wider = stdtrit((by_seeds + by_pictures)**2 / (by_seeds**2 / (k - 1)), (1 + level) / 2) / ndtri((1 + level) / 2)
+            values = values + ((k / (k - 1))**.5 - 1) * (of_seeds - mean)  # what is drawn again lies closer together than k - 1 would allow
         # how often each seed and each picture is drawn, as weights
-        seeds, pictures = (rng.multinomial(k, np.full(k, 1 / k), n) / k for k in values.shape)
-        means = ((seeds @ values) * pictures).sum(1)
+        drawn = [rng.multinomial(m, np.full(m, 1 / m), n) / m for m in values.shape]
+        means = mean + wider * (((drawn[0] @ values) * drawn[1]).sum(1) - mean)
     return tuple(float(q) for q in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
 
 def right(run: Run) -> np.ndarray:
@@ -139,7 +143,7 @@ class Seeds:
     @cached_property
     def accuracy(self) -> tuple[float, float, float]:
         "The share named right, and its 95 % interval."
-        return float(self.right.mean()), *interval(self.right)
+        return float(self.right.mean()), *np.clip(interval(self.right), 0, 1).tolist()
 
     @classmethod
     def of(cls, runs) -> 'Seeds':

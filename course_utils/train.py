@@ -41,7 +41,7 @@ class History(Callback):
         self.bar = tqdm(total=self.n_epoch * len(self.dls.train), disable=self.quiet, leave=False, unit='batch')
     def before_epoch(self): self.start, self.sums = time.perf_counter(), {}
     def after_batch(self):
-        # sums stay on the device: reading a number out of it at every step would make a GPU wait
+        # sums stay on the device: one number read out of it less at every step
         n, hits, loss = self.sums.get(self.training, (0, 0, 0))
         self.sums[self.training] = (n + len(self.y), hits + (self.pred.argmax(1) == self.y).sum(), loss + self.loss.detach() * len(self.y))
         if self.training: self.bar.update()
@@ -251,7 +251,7 @@ def train(
         settings = dict(kwargs, arch=arch, epochs=epochs, lr_max=lr_max, schedule=schedule, freeze_epochs=freeze_epochs, seed=seed, **({'cbs': list(cbs)} if cbs else {}))
         config = describe(dict(settings, data=fingerprint(pics), size=pics.size, device=device_name(device), versions=versions()))
         folder = cache_dir()/'runs'/run_key(config)
-        if not (os.environ.get('COURSE_FRESH') == '1' if fresh is None else fresh) and (run := find_run(folder, config, pics, arch, kwargs)):
+        if not (os.environ.get('COURSE_FRESH') == '1' if fresh is None else fresh) and (run := find_run(folder, config, pics, arch, kwargs, device)):
             if not quiet: print(f'Found, not trained: this configuration was trained before, in {run.seconds:.0f} s. fresh=True trains it again.')
             return run
     learn = make_learner(pics, arch, seed=seed, device=device, quiet=quiet, **kwargs)
@@ -291,7 +291,7 @@ def keep_run(folder: Path, run: Run):
         torch.save(run.model.state_dict(), work/'model.pt')
     run.kept = f'kept as {folder.name}'
 
-def find_run(folder: Path, config: dict, pics: Pictures, arch: str, settings: dict) -> Run | None:
+def find_run(folder: Path, config: dict, pics: Pictures, arch: str, settings: dict, device=None) -> Run | None:
     "The run kept in `folder`, or None where there is none or it is damaged. No pickled code runs (`weights_only`)."
     of_training = set(inspect.signature(make_learner).parameters) - {'head'}
     try:
@@ -300,7 +300,7 @@ def find_run(folder: Path, config: dict, pics: Pictures, arch: str, settings: di
         with np.load(folder/'valid.npz') as f: arrays = dict(f)
         model = build_model(pics, arch, **{k: v for k, v in settings.items() if k not in of_training})
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))
-        return Run(pd.DataFrame(h['rows']), arrays.pop('probs'), arrays.pop('targets'), config, h['seconds'], model.to(default_device()),
+        return Run(pd.DataFrame(h['rows']), arrays.pop('probs'), arrays.pop('targets'), config, h['seconds'], model.to(device or default_device()).eval(),
                    kept=f'found as {folder.name}', arrays=arrays)
     except FileNotFoundError: return None
     except Exception:

@@ -308,8 +308,9 @@ def make_recipe(pics: Pictures, minutes: float, arch='tf_efficientnet_lite0') ->
     bs = 32 if n >= SMALL else 16
     steps, fewest, most = dict(smoke=(30, 1, 4), cpu=(360, 3, 12), gpu=(1500, 3, 30))[name]
     half = int(np.clip(round(steps / max(1, n // bs) / 2), fewest, most))  # of the epochs
-    step_s = costs(create_model(arch, len(pics.classes), pretrained=False).to(default_device()), 64, bs=8, n=2)['step_ms'] / 1000
-    takes = lambda size: n * half * 1.4 * step_s * (size / 64)**2 / 60  # an epoch of the head costs under half of one of all
+    at, few = (64, 8) if default_device().type == 'cpu' else (224, bs)  # with little to do a GPU is not at work
+    step_s = costs(create_model(arch, len(pics.classes), pretrained=False).to(default_device()), at, bs=few, n=2)['step_ms'] / 1000
+    takes = lambda size: n * half * 1.4 * step_s * (size / at)**2 / 60  # an epoch of the head costs under half of one of all
     short = np.median(file_sizes(pics)[:, 0])
     size = max([64] + [s for s in (96, 128, 160, 192, 224) if s <= short and takes(s) <= minutes and name != 'smoke'])
     # few pictures would spoil the body and the statistics of its BatchNorm: nearly all epochs for the head, and a tenth of the rate for the body

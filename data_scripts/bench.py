@@ -2,15 +2,13 @@
 
 A row holds the seconds of every way, measured in turn (ours, peer, peer, ours, …), so that a busy moment hits all of them, and the ratios:
 how many times as long a peer takes, the median over the repetitions. Each row is written at once into results/bench.json."""
-import argparse, itertools, json, math, os, re, subprocess, sys, tempfile, time
+import argparse, gc, itertools, json, math, os, re, subprocess, sys, tempfile, time
 from pathlib import Path
 from statistics import median
 
 # Started from anywhere, it must import the course's own modules.
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault('HF_HUB_OFFLINE', '1')
-
 from course_utils.config import CourseError, cache_dir, profile, results_dir, write_whole
 
 import numpy as np, torch
@@ -40,6 +38,7 @@ def in_turn(ways: dict, n: int, warm=True) -> dict:  # way → n seconds
     seconds = {name: [] for name in ways}
     for k in tqdm(range(n + warm), disable=None, leave=False):
         for name, call in ways.items():
+            gc.collect()  # what the way before left behind is not this one's to clear away
             start = time.perf_counter()
             own = call()
             took = own if isinstance(own, float) else time.perf_counter() - start
@@ -49,8 +48,9 @@ def in_turn(ways: dict, n: int, warm=True) -> dict:  # way → n seconds
 def row(seconds: dict, what: str, unit='s', **more) -> dict:  # the first way is the course's
     "Medians, and how many times as much a peer takes: the median of the ratios in each turn, with the lowest and the highest."
     ours, *peers = seconds
-    ratios = {p: [b / a for a, b in zip(seconds[ours], seconds[p])] for p in peers}
-    kept = lambda v: round(v, 4) if math.isfinite(v) else None
+    # a turn in which neither got there has no ratio
+    ratios = {p: [b / a for a, b in zip(seconds[ours], seconds[p]) if not a == b == math.inf] or [math.inf] for p in peers}
+    kept = lambda v: float(f'{v:.4g}') if math.isfinite(v) else None
     return dict(what=what, unit=unit, n=len(seconds[ours]), median={k: kept(median(v)) for k, v in seconds.items()},
                 ratio={p: kept(median(r)) for p, r in ratios.items()}, range={p: [kept(min(r)), kept(max(r))] for p, r in ratios.items()}, **more)
 
@@ -75,7 +75,7 @@ def plain_fastai(pics, seed, epochs):
                       batch_tfms=[*aug_transforms(), Normalize.from_stats(mean, std, cuda=torch.cuda.is_available())])
     learn = vision_learner(block.dataloaders(pics.table, bs=64), LITE, pretrained=False, normalize=False, metrics=accuracy, cbs=clock)
     body = learn.model[0].model  # vision_learner would fetch the weights: they are here
-    body.load_state_dict(create_model(LITE).state_dict(), strict=False)
+    assert not body.load_state_dict(create_model(LITE).state_dict(), strict=False).missing_keys
     with learn.no_bar(), learn.no_logging(): learn.fine_tune(epochs)
     return clock
 
@@ -88,7 +88,7 @@ def timm_style(pics, seed, epochs):
     torch.manual_seed(seed)
     model = create_model(LITE, len(pics.classes))
     mean, std = norm_of(model)
-    loader = lambda idx, **kw: create_loader(Files(pics, idx), (3, pics.size, pics.size), 64, use_prefetcher=False, num_workers=min(2, os.cpu_count()), mean=mean, std=std,
+    loader = lambda idx, **kw: create_loader(Files(pics, idx), (3, pics.size, pics.size), 64, use_prefetcher=False, num_workers=min(8 if torch.cuda.is_available() else 2, os.cpu_count()), mean=mean, std=std,
                                              device=next(model.parameters()).device, persistent_workers=False, **kw)
     model.to(default := torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
     opt = create_optimizer_v2(model, 'adamw', lr=1e-3, weight_decay=.05)
@@ -189,11 +189,12 @@ def step(learn, opt, batches) -> float:  # seconds a picture
 
 def throughput(n: int | None = None, device=None):
     "Training on real pictures, augmented at p = 0.33, against training on one batch that is there already."
-    pics = load_pictures('solar', size=pick(smoke=96, cpu=96, gpu=224), limit=600)
+    pics = load_pictures('solar', size=pick(smoke=96, cpu=96, gpu=224), limit=pick(smoke=600, cpu=600, gpu=None))
     learn = make_learner(pics, LITE, tfm=pipeline(.33), bs=32, quiet=True, device=device)
     learn.model.to(memory_format=torch.channels_last).train()
     learn.create_opt()
-    opt, ready, each = learn.opt, learn.dls.train.one_batch(), pick(smoke=4, cpu=4, gpu=16)
+    opt, ready, each = learn.opt, learn.dls.train.one_batch(), pick(smoke=4, cpu=4, gpu=len(learn.dls.train))
+    # beside a GPU a turn is a whole epoch: else its workers would read ahead while the other way is timed
     batches = itertools.chain.from_iterable(itertools.repeat(learn.dls.train))
     seconds = in_turn({'real pictures': lambda: step(learn, opt, itertools.islice(batches, each)), 'one ready batch': lambda: step(learn, opt, itertools.repeat(ready, each))}, n or times(12))
     return row(seconds, 'training: seconds a picture; the ratio is pictures/s with real pictures ÷ with a ready batch, 1 at best', size=pics.size)
@@ -365,6 +366,7 @@ def main(argv=None):
     a = p.parse_args(argv)
     for name in a.only:
         if name not in ROWS: raise CourseError(f"There is no row '{name}': there are {', '.join(ROWS)}.")
+    os.environ.setdefault('HF_HUB_OFFLINE', '1')
     at = profile().name
     folder = cache_dir() if at == 'smoke' and not os.environ.get('COURSE_RESULTS') else results_dir()  # a trial run measures nothing
     path = folder/('bench' + '_gpu' * (at == 'gpu') + '.json')

@@ -1,7 +1,7 @@
 """What this machine's GPU makes of the course: speed, the top of the ladder, the four case studies and the memory they take, in one table: `make gpu-report`.
 
 Each part is written at once into results/gpu_report.json, with the device and the versions. Without a GPU nothing is measured and nothing is written."""
-import json, os, shutil, sys, threading, time
+import gc, json, os, shutil, sys, threading, time
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -9,7 +9,6 @@ from pathlib import Path
 # Started from anywhere, it must import the course's own modules.
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
 from course_utils.config import CourseError, cache_dir, profile, results_dir, write_whole
 
@@ -23,7 +22,7 @@ from course_utils.train import device_name, make_learner, versions
 from data_scripts import bench, lessons, measure
 
 CASES = 'cats_dogs', 'dog_breeds', 'rock_paper_scissors', 'cifar100'
-COLUMNS = ['what', 'setting', 'pictures/s', 'accuracy', 'seconds', 'memory, GB', 'note']
+COLUMNS = ['what', 'setting', 'pictures/s', 'accuracy', 'seconds', 'memory, GB', 'note', 'device']
 
 
 def used() -> float:
@@ -33,10 +32,12 @@ def used() -> float:
 
 @contextmanager
 def watched(every=.2):
-    "A list that holds, at the end, the most memory in use: looked at from outside, since a notebook trains in a process of its own."
-    peak, done = [used()], threading.Event()
+    "A list that holds, at the end, how much more memory was in use than before: looked at from outside, since a notebook trains in a process of its own."
+    gc.collect()
+    if torch.cuda.is_available(): torch.cuda.empty_cache()
+    before, peak, done = used(), [0.], threading.Event()
     def look():
-        while not done.wait(every): peak[0] = max(peak[0], used())
+        while not done.wait(every): peak[0] = max(peak[0], used() - before)
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try: yield peak
@@ -67,26 +68,29 @@ def stepper(model, x, y, bf16, channels_last, compiled, backend='inductor'):
     return go
 
 def speed(arch: str, device=None, turns=7, backend='inductor') -> list:  # rows of the table
-    "Training steps on a ready batch, each way with what those above it set; then what real pictures leave of that (`make bench ONLY=throughput`)."
+    "Training steps on a ready batch, each way with what those above it set. cuDNN's float32 is torch's default, TF32 where the card has it."
     size, bs, steps = profile().pick(smoke=32, cpu=96, gpu=224), profile().pick(smoke=4, cpu=32, gpu=64), profile().pick(smoke=1, cpu=4, gpu=20)
     learn = make_learner(load_pictures('solar', size=size, limit=300), arch, tfm=pipeline(.33), bs=bs, device=device, quiet=True)
     learn.model.train()
     x, y = learn.dls.train.one_batch()
-    how, go, warm = {}, {}, {}
+    how, go, warm, peak, failed = {}, {}, {}, {}, ''
     for name, change in WAYS.items():
         how |= change
-        go[name] = stepper(learn.model, x, y, backend=backend, **how)
-        start = time.perf_counter(); go[name](steps); warm[name] = time.perf_counter() - start  # compiles
-    with watched() as peak: seconds = bench.in_turn({name: (lambda f=f: f(steps)) for name, f in go.items()}, turns)
+        with watched(.02) as peak[name]:
+            go[name], start = stepper(learn.model, x, y, backend=backend, **how), time.perf_counter()
+            try: go[name](steps)  # compiles, and finds the fastest convolutions
+            except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as e: failed = f'{name} does not run here: {str(e).splitlines()[0]}'; del go[name]
+        warm[name] = time.perf_counter() - start
+    seconds = bench.in_turn({name: (lambda f=f: f(steps)) for name, f in go.items()}, turns)
     r = bench.row(seconds, '')
     each, before = r['median'], None
     rows = []
     for name in go:
         note = '' if before is None else f'{each[before] / each[name]:.2f} times as fast as the line above'
         if name == '+ torch.compile': note += f"; {warm[name]:.0f} s to compile: {pays(warm[name], each[before], each[name])}"
-        rows.append({'what': f'training, {arch}, {size} px, batches of {bs}', 'setting': name, 'pictures/s': round(1 / each[name], 1), 'note': note})
+        rows.append({'what': f'training, {arch}, {size} px, batches of {bs}', 'setting': name, 'pictures/s': round(1 / each[name], 1), 'memory, GB': round(peak[name][0], 1), 'note': note})
         before = name
-    rows[-1]['memory, GB'] = round(peak[0], 1)
+    if failed: rows[-1]['note'] += f'; {failed}'
     return rows
 
 def pays(compile_s: float, without_s: float, with_s: float) -> str:
@@ -96,7 +100,7 @@ def pays(compile_s: float, without_s: float, with_s: float) -> str:
 def real(device=None) -> list:
     "Pictures from the loader against a batch that is there."
     with watched() as peak: r = bench.throughput(device=device)
-    return [{'what': r['what'].split(':')[0] + f", real pictures, {r['size']} px", 'setting': 'as `train` does it', 'pictures/s': round(1 / r['median']['real pictures'], 1), 'memory, GB': round(peak[0], 1),
+    return [{'what': f"training, real pictures, {r['size']} px", 'setting': 'the course\'s loader, whole epochs', 'pictures/s': round(1 / r['median']['real pictures'], 1), 'memory, GB': round(peak[0], 1),
              'note': f"{r['ratio']['one ready batch']:.2f} of what a ready batch gives"}]
 
 
@@ -106,23 +110,21 @@ def top() -> list:
     "The recipe of the ladder with larger pictures and more epochs, over seeds; goes on where it was."
     runs, one = measure.EXPERIMENTS['top']
     path = results_dir()/('top' + '_gpu' * (profile().name == 'gpu') + '.json')
-    with watched() as peak: measure.measure('top', runs(), one, path)
+    with watched() as peak: now = measure.measure('top', runs(), one, path)
     rows = []
     for arm, s in measured(path.stem).items():
         mean, low, high = s.accuracy
-        rows.append({'what': 'top of the ladder', 'setting': arm, 'accuracy': round(mean, 4), 'seconds': round(s.seconds, 1), 'memory, GB': round(peak[0], 1), 'note': f'{low:.1%} to {high:.1%}, {len(s.right)} seeds'})
+        rows.append({'what': 'top of the ladder', 'setting': arm, 'accuracy': round(mean, 4), 'seconds': round(s.seconds, 1), **({'memory, GB': round(peak[0], 1)} if now else {}), 'note': f'{low:.1%} to {high:.1%}, {len(s.right)} seeds'})
     return rows
 
 def case(name: str) -> list:
-    "A case study, run as a notebook. Where its pictures have not been fetched, the row says so."
+    "A case study, run as a notebook. Raises `PicturesMissing` where its pictures have not been fetched."
     path, scratch = ROOT/'nbs'/'cases'/f'{name}.ipynb', cache_dir()/'lessons'/'gpu_report'/name
-    try:
-        with watched() as peak: _, seconds = lessons.run(path, profile().name, fresh=True, scratch=scratch)
-    except lessons.PicturesMissing as e: return [{'what': f'case study {name}', 'note': f'not run: {e}'}]
+    with watched() as peak: _, seconds = lessons.run(path, profile().name, fresh=True, scratch=scratch)
     kept = json.loads((scratch/'results'/f'case_{name}.json').read_text())['runs'][profile().name]
     if profile().name == 'gpu': shutil.copy(scratch/'results'/f'case_{name}.json', results_dir())
     return [{'what': f'case study {name}', 'setting': who, 'accuracy': round(r['accuracy'], 4), 'seconds': round(r['minutes'] * 60, 1), 'memory, GB': round(peak[0], 1),
-             'note': f"{r['low']:.1%} to {r['high']:.1%}, {r['seeds']} seeds; the whole notebook took {seconds:.0f} s"} for who, r in kept['table'].items()]
+             'note': f"{r['what']}; {r['low']:.1%} to {r['high']:.1%}, {r['seeds']} seeds; the whole notebook took {seconds:.0f} s"} for who, r in kept['table'].items()]
 
 
 PARTS = {'speed Lite0': lambda: speed('tf_efficientnet_lite0'), 'speed Lite2': lambda: speed('tf_efficientnet_lite2'), 'real pictures': real, 'top': top,
@@ -130,14 +132,14 @@ PARTS = {'speed Lite0': lambda: speed('tf_efficientnet_lite0'), 'speed Lite2': l
 
 def table(parts: dict) -> pd.DataFrame:
     "All rows, the empty cells empty."
-    return pd.DataFrame([r for p in parts.values() for r in p['rows']]).reindex(columns=COLUMNS)
+    return pd.DataFrame([dict(r, device=p['device']) for p in parts.values() for r in p['rows']]).reindex(columns=COLUMNS)
 
 def measure_all(parts: dict, path: Path) -> dict:
     "Measures part after part and writes each at once. A part that fails says why, and the others go on."
     kept = json.loads(path.read_text()) if path.exists() else {}
     for name, one in parts.items():
         try: rows = one()
-        except (CourseError, lessons.LessonFailed, RuntimeError) as e:
+        except (CourseError, lessons.LessonFailed, lessons.PicturesMissing, RuntimeError) as e:
             print(f'{name}: not measured. {e}', flush=True)
             continue
         kept[name] = dict(rows=rows, device=device_name(), versions=versions(), date=time.strftime('%Y-%m-%d'))
@@ -148,7 +150,7 @@ def main():
     if not torch.cuda.is_available(): print('There is no GPU that torch can use here, so nothing was measured and nothing was written: make doctor says what is missing.'); return
     path = results_dir()/'gpu_report.json'
     kept = measure_all(PARTS, path)
-    print(f'\n{device_name()}\n' + table(kept).fillna('').to_string(index=False) + f'\nKept in {os.path.relpath(path)}.')
+    print('\n' + table(kept).fillna('').to_string(index=False) + f'\nKept in {os.path.relpath(path)}.')
 
 
 if __name__ == '__main__':

@@ -187,12 +187,13 @@ def measure(name: str, runs: dict, one, path: Path, say=print) -> int:  # how ma
     "Measures the runs of an experiment that `path` does not hold yet with these settings, on these data, with these versions."
     kept = json.loads(path.read_text())['runs'] if path.exists() else {}
     same = dict(data=data_key(next(iter(runs.values()))), versions=versions())
+    if torch.cuda.is_available(): same['device'] = device_name()  # seconds of two GPUs do not belong into one table
     there = lambda k: k in kept and kept[k]['settings'] == describe(runs[k]) and all(kept[k][f] == v for f, v in same.items())
     kept = {k: kept[k] for k in runs if there(k)}
     todo, start = [k for k in runs if k not in kept], time.perf_counter()
     for done, k in enumerate(todo):
         result = one(**runs[k])
-        kept[k] = dict(result, settings=describe(runs[k]), device=device_name(), date=time.strftime('%Y-%m-%d'), **same)
+        kept[k] = dict(result, settings=describe(runs[k]), **({} if 'device' in same else dict(device=device_name())), date=time.strftime('%Y-%m-%d'), **same)
         write(path, {k: kept[k] for k in runs if k in kept})
         spent = time.perf_counter() - start
         say(f"{name}: {k}, {len(kept)} of {len(runs)}, {spent / 60:.1f} minutes so far, about {spent / (done + 1) * (len(todo) - done - 1) / 60:.0f} left", flush=True)

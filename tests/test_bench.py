@@ -29,6 +29,9 @@ def test_a_ratio_is_the_median_of_the_turns():
 def test_what_was_not_reached_is_not_a_number_made_up():
     r = B.row({'ours': [math.inf] * 3, 'peer': [1., 2., 3.]}, 'x')
     assert r['median']['ours'] is None and r['ratio']['peer'] == 0
+    both = B.row({'ours': [math.inf, 2., math.inf], 'peer': [math.inf, 3., math.inf], 'other': [1., 1., 1.]}, 'x')
+    assert both['ratio']['peer'] == 1.5 and B.row({'ours': [math.inf], 'peer': [math.inf]}, 'x')['ratio']['peer'] is None
+    assert B.row({'ours': [.000341]}, 'x')['median']['ours'] == .000341
     assert '—' in B.said('x', r)
     json.dumps(r, allow_nan=False)
 

@@ -155,6 +155,17 @@ def test_a_check_that_always_complains_turns_the_table_red(name, tmp_path):
     assert failures({**D.CHECKS, name: lambda **_: D.Finding('bad', 'x', 'y')}, tmp_path, name)
 
 
+@pytest.mark.parametrize('limit, used', [('memory.max', 'memory.current'), ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')])
+def test_a_container_gives_less(tmp_path, limit, used):
+    assert D.in_container(8, 6, tmp_path) == (8, 6)
+    for name, v in ((limit, 4), (used, 3)):
+        (tmp_path/name).parent.mkdir(exist_ok=True)
+        (tmp_path/name).write_text(f'{v}\n')
+    assert D.in_container(8, 6, tmp_path) == (4, 1)
+    (tmp_path/limit).write_text('max\n')
+    assert D.in_container(8, 6, tmp_path) == (8, 6)
+
+
 def test_no_tests_no_browser(): assert D.check_browser(tests=False) is None
 
 

@@ -125,7 +125,7 @@ def test_there_are_six(): assert list(KEEPERS) == ['weights', 'BatchNorm buffers
 def spoil(what):
     def go(learn):
         p = next(learn.model.parameters())
-        dict(weights=lambda: p.data.add_(1e-6), grads=lambda: setattr(p, 'grad', torch.ones_like(p)), buffers=lambda: next(learn.model.buffers()).add_(1),
+        dict(weights=lambda: p.data.add_(1e-6), grads=lambda: setattr(p, 'grad', torch.ones_like(p)), learns=lambda: p.requires_grad_(False), buffers=lambda: next(learn.model.buffers()).add_(1),
              moments=lambda: learn.opt.opt.state[p]['exp_avg'].add_(1e-6), rate=lambda: learn.opt.set_hyper('lr', .123), no_opt=lambda: setattr(learn, 'opt', None),
              python=random.random, numpy=np.random.rand, torch=lambda: torch.rand(1), loader=lambda: learn.dls.train.rng.random(), augmentation=lambda: learn.dls.train.tfm(image=np.zeros((32, 32, 3), np.uint8)),
              mode=lambda: learn.model.fc.eval(), hook=lambda: learn.model.fc.register_forward_hook(print), rows=lambda: learn.history.rows.append({}),
@@ -133,7 +133,7 @@ def spoil(what):
     return go
 
 
-@pytest.mark.parametrize('what', ['weights', 'grads', 'buffers', 'moments', 'rate', 'no_opt', 'python', 'numpy', 'torch', 'loader', 'augmentation', 'mode', 'hook', 'rows', 'callback', 'recorder'])
+@pytest.mark.parametrize('what', ['weights', 'grads', 'learns', 'buffers', 'moments', 'rate', 'no_opt', 'python', 'numpy', 'torch', 'loader', 'augmentation', 'mode', 'hook', 'rows', 'callback', 'recorder'])
 def test_the_fingerprint_sees_it_and_untouched_puts_it_back(new, what):
     learn = used(new)
     before = state_of(learn)

@@ -186,7 +186,10 @@ def test_killed_run_leaves_nothing(tmp_path):
         for run in (tmp_path/'runs').glob('[!.]*'): assert {f.name for f in run.iterdir()} == {'config.json', 'history.json', 'valid.npz', 'model.pt'}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU on this machine: bfloat16 and pinned transfers are checked where there is one')
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU on this machine: bfloat16 is checked where there is one')
 def test_on_a_gpu(pics):
-    run = train(pics, 'resnet10t', 2, quiet=True)
-    assert next(run.model.parameters()).is_cuda and np.isfinite(run.valid_loss)
+    learn, seen = make_learner(pics, 'resnet10t', quiet=True), set()
+    learn.model.register_forward_hook(lambda model, x, out: seen.add((out.device.type, out.dtype)))
+    fit(learn, 1)
+    want = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    assert seen == {('cuda', want)} and next(learn.model.parameters()).dtype == torch.float32 and np.isfinite(learn.history.rows[-1]['valid_loss'])

@@ -21,7 +21,7 @@ quantity('09', 'accuracy', 'accuracy with augmentation and transfer', widest=(0,
 # %% ../../nbs/exercises/ex_09.ipynb #612954d0
 @exercise('09-1', 'Leave one rung out', '''
     The rungs above lie on augmentation. Does transfer need it? `climbed('+ transfer', dict(epochs=few), without=['+ augmentation'])` are the settings without it. Train them with `own_seeds`, and put into `my_finding`: `mine['+ transfer']`, the `Seeds` of your runs **without** augmentation, and what the held-out pictures say of the one without:
-    `'better'`, `'worse'` or `'not told apart'`. Guess first.''',
+    `'better'`, `'worse'` or `'not told apart'`. Guess first. With so few seeds expect a wide interval.''',
     start='''
     my_finding = None  # (mine['+ transfer'], Seeds.of([climb(…, seed, limit) for seed in own_seeds]), '…')''',
     answer='my_finding',
@@ -141,7 +141,7 @@ def check_09_3(answer, rng):
 
 # %% ../../nbs/exercises/ex_09.ipynb #13732b06
 @exercise('09-4', 'The paired interval in your own lines', '''
-    Write `paired(a, b)`: two arrays `(seeds, pictures)` of losses, the same seeds and pictures in both. The result is the 95 % interval `(low, high)` of the mean of `a − b`, by the bootstrap: draw seeds **and** pictures again with replacement, the same ones for both, 2,000 times. No stretch for few seeds. The lesson's `by_hand` does that; close it first.''',
+    Write `paired(a, b)`: two arrays `(seeds, pictures)` of losses, the same seeds and pictures in both. The result is the 95 % interval `(low, high)` of the mean of `a − b`, by the bootstrap: draw seeds **and** pictures again with replacement, the same ones for both, 2,000 times. Do not make it wider for few seeds. The lesson's `by_hand` does that; fold that cell away first.''',
     start='''
     def paired(a, b):
         ...''',
