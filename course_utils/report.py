@@ -91,7 +91,8 @@ def interval(
 ) -> tuple[float, float]:
     """Bootstrap interval of the mean (Efron 1979): the range of means over resampled pictures and, where there are rows, over resampled seeds too.
     A few seeds show too little of how much seeds differ, so it is made wider by Student's t, for the degrees of freedom that Welch and
-    Satterthwaite give for seeds and pictures together. It errs towards too wide: noise that belongs to one seed and one picture counts twice."""
+    Satterthwaite give for seeds and pictures together. Two or three seeds that differ much are too
+    few even so; where seeds hardly differ it is wider than it need be."""
     values, rng = np.asarray(values, float), np.random.default_rng(seed)
     if values.ndim == 1: means = values[rng.integers(len(values), size=(n, len(values)))].mean(1)
     else:

@@ -74,6 +74,20 @@ def test_a_case_without_its_pictures(results, monkeypatch, tmp_path, capsys):
     assert not kept and 'case dog_breeds: not measured. The pictures of dog_breeds have not been fetched' in capsys.readouterr().out
 
 
+def test_a_case(results, monkeypatch):
+    "Its table becomes two rows; a trial at another profile than gpu is not kept among the results."
+    row = lambda a: dict(what='a network', accuracy=a, low=a - .1, high=a + .1, minutes=.5, seeds=2)
+    def run(path, profile, fresh, scratch):
+        assert path.exists() and profile == 'smoke' and fresh
+        (scratch/'results').mkdir(parents=True)
+        (scratch/'results'/'case_cats_dogs.json').write_text(json.dumps(dict(runs=dict(smoke=dict(table=dict(reproduction=row(.6), course=row(.9)))))))
+        return None, 100.
+    monkeypatch.setattr(G.lessons, 'run', run)
+    a, b = G.case('cats_dogs')
+    assert (a['setting'], b['setting']) == ('reproduction', 'course') and b['accuracy'] == .9 and b['seconds'] == 30.
+    assert 'a network; 80.0% to 100.0%, 2 seeds' in b['note'] and '100 s' in b['note'] and not results.exists()
+
+
 def test_parts_are_kept_one_by_one(results, capsys):
     "A part that fails leaves the others, and those of an earlier run."
     path = results/'gpu_report.json'
