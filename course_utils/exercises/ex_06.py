@@ -16,7 +16,7 @@ from torch import nn
 from ..tta import average, symmetric_views
 
 # %% ../../nbs/exercises/ex_06.ipynb #b84490b1
-quantity('06', 'gain', 'accuracy of eight views, minus that of the plain picture', widest=(-.2, .2), example=(-.01, .03), shown='{:+.1%}',
+quantity('06', 'gain', 'accuracy of eight views, minus that of the plain picture', widest=(-.5, .5), example=(-.01, .03), shown='{:+.1%}',
          expected=lambda r: [r['gains']['trained without, 8 flips and turns'][k] for k in ('gain', 'low', 'high')])
 quantity('06', 'sideways', 'accuracy of eight views where a turn changes the label', widest=(0, 1), example=(.8, 1), shown='{:.1%}',
          expected=lambda r: (r['sideways']['all eight views']['accuracy'], *r['sideways_interval']))
