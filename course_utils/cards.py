@@ -151,7 +151,7 @@ def causes(
         slow = here.startswith('CPU') and not measured['device'].startswith('CPU')
         out.append(f"Measured on {measured['device']}, and this is {here}: " + ('on CPU more seconds are normal.' if slow else 'seconds differ, and numbers may a little.'))
     if new := [f'{k} {v} (measured with {o})' for k, v in versions().items() if (o := measured.get('versions', {}).get(k)) and o != v]: out.append(f"Other versions: {', '.join(new)}.")
-    if off and not out: out.append('Nothing in sight explains it. Restart the kernel and run all cells: was a setting changed on the way?')
+    if off and not out: out.append('Nothing in sight explains it. Most expected ranges are for other pictures, and training anew on another machine can move a number further. Restart the kernel and run all cells: was a setting changed on the way?')
     return out
 
 def from_curves(pics, run, off) -> list:

@@ -43,7 +43,7 @@ def _read(path):
     if path.exists():
         try: record = json.loads(path.read_text(encoding='utf-8'))
         except ValueError: pass
-        if not isinstance(record, dict) or not all(isinstance(v, dict) for v in record.values()) or not record:
+        if not isinstance(record, dict) or not record or not all(isinstance(v, dict) and all(isinstance(row, dict) for row in v.values()) for v in record.values()):
             aside = path.with_name(f'answers-damaged-{time.strftime("%Y%m%d-%H%M%S")}.json')
             os.replace(path, aside)
             print(f'{path} could not be read. It is kept as {aside.name}, and a new one is begun.')

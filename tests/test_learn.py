@@ -1,12 +1,14 @@
 """Checks never hang or raise, and no saved answer is lost."""
-import json, os, random, signal, subprocess, sys, threading, time
+import json, os, queue, random, signal, subprocess, sys, threading, time
 from pathlib import Path
 
-import numpy as np, pytest
+import numpy as np, psutil, pytest
+from jupyter_client import BlockingKernelClient
 
 import course_utils.learn as L
 from course_utils.config import CourseError
 from course_utils.learn import Exercise, Verdict, check, hint, judge, kept, numbers, progress, solution
+from .browser.lab import Lab
 
 ROOT = Path(__file__).parent.parent
 
@@ -143,14 +145,6 @@ def test_a_path_through_an_exercise(capsys, home):
     assert '02-1 ✓ done, 2 tries' in said(), 'done stays done'
 
 
-def test_the_start_is_no_try(capsys):
-    space = {}
-    ex = L.find_exercise('01-1')
-    exec(ex.start, space)
-    check('01-1', space['p_half']); progress()
-    assert '01-1 ○ open' in capsys.readouterr().out
-
-
 def test_looking_at_the_solution_first_is_told(capsys):
     solution('02-1'); check('02-1', the_right_one); progress()
     out = capsys.readouterr().out
@@ -181,7 +175,7 @@ def test_a_disk_that_refuses_takes_nothing_but_the_keeping(capsys, tmp_path, mon
     assert '✓ 02-1: right.' in out and 'could not be kept' in out
 
 
-@pytest.mark.parametrize('text', ['', '{"exercises": {"02-1": ', '[1]', 'null', '{"exercises": 3}'])
+@pytest.mark.parametrize('text', ['', '{"exercises": {"02-1": ', '[1]', 'null', '{"exercises": 3}', '{"exercises": {"02-1": null}}'])
 @pytest.mark.fault
 def test_a_damaged_record_is_kept_aside(text, home, capsys):
     home.mkdir()
@@ -242,6 +236,45 @@ def losses_after_kills(home, kills, before=''):
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills as Unix does')
 @pytest.mark.fault
 def test_sigkill_during_writes_loses_nothing(home): assert not losses_after_kills(home, 12)
+
+
+IN_A_NOTEBOOK = """
+import os
+from course_utils.learn import kept
+print(os.getpid())
+for i in range(100_000):
+    with kept() as record: record['exercises'][f'{os.getpid()}-{i}'] = dict(answer='x' * 5000)
+    print(i)
+"""
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills as Unix does')
+@pytest.mark.parametrize('killed', ['kernel', 'server'])
+@pytest.mark.fault
+def test_sigkill_of_jupyter_loses_nothing(home, tmp_path, killed):
+    "The kernel of a notebook, or the server above it, in the middle of saving. What was told as saved is there."
+    with Lab(tmp_path/'lab', COURSE_HOME=str(home)) as lab:
+        id, told = lab.api('kernels', 'POST')['id'], []
+        client = BlockingKernelClient(connection_file=str(next((lab.home/'runtime').glob(f'kernel-{id}.json'))))
+        client.load_connection_file(); client.start_channels(); client.wait_for_ready(60)
+        client.execute(IN_A_NOTEBOOK)
+        def listen(timeout):
+            content = client.get_iopub_msg(timeout=timeout)['content']
+            assert 'ename' not in content, content
+            told.extend(content.get('text', '').split())
+        while len(told) < 20: listen(30)
+        pid = int(told[0])
+        if killed == 'kernel': os.kill(pid, signal.SIGKILL)
+        else:
+            lab.server.kill()
+            for _ in range(100):  # its kernel finds out, and goes
+                if not psutil.pid_exists(pid): break
+                time.sleep(.1)
+        try:
+            while True: listen(.5)
+        except queue.Empty: pass
+        client.stop_channels()
+    there = json.loads((home/'answers.json').read_text())['exercises']
+    assert all(f'{pid}-{i}' in there for i in told[1:])
 
 
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills as Unix does')

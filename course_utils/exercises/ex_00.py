@@ -41,7 +41,7 @@ quantity('00', 'seconds', 'seconds of the main training', widest=(1, 10000), log
            "my_look = longer, run, 'lower'": 'twice as long',
            "my_look = run, a_run([.6] * 8, n=7), 'lower'": 'other held-out pictures'})
 def check_00_1(answer, rng):
-    if not (isinstance(answer, tuple) and len(answer) == 3): return 'Give three things in brackets: the run, the longer run, and a word.'
+    if not (isinstance(answer, (tuple, list)) and len(answer) == 3): return 'Give three things in brackets: the run, the longer run, and a word.'
     first, longer, word = answer
     a, b = len(first.history), len(longer.history)
     if b != 2 * a: return f'The first run has {a} epochs and the second {b}: it should be twice as long.'
@@ -213,7 +213,7 @@ def check_00_4(answer, rng):
     if not torch.allclose(flat(mine), flat(theirs), atol=1e-4): return f'After {len(batches)} batches your weights are off by up to {(flat(mine) - flat(theirs)).abs().max():.3f}. Gradients add up from batch to batch until you call `opt.zero_grad()`.'
     losses = [float(v) for v in losses_by_batch(start, batches)]
     got = number(got, 'The mean loss')
-    if np.isclose(got, np.mean(losses), rtol=1e-4): return f'You return {got:.4f}, the mean over batches. The last batch has only {len(batches[-1][1])} pictures and counts less: {want:.4f}.'
+    if np.isclose(got, np.mean(losses), rtol=1e-4) and not np.isclose(got, want, rtol=1e-4): return f'You return {got:.4f}, the mean over batches. The last batch has only {len(batches[-1][1])} pictures and counts less: {want:.4f}.'
     if not np.isclose(got, want, rtol=1e-4): return f'You return {got:.4f}. The mean loss over all pictures is {want:.4f}.'
 
 def losses_by_batch(start, batches):

@@ -83,7 +83,7 @@ def eight_views(x):
     return {(k, flip): np.rot90(x[:, ::-1] if flip else x, k) for k in range(4) for flip in (False, True)}
 
 @exercise('01-3', 'Flips and turns only', '''
-    Build a pipeline that can flip a picture horizontally and rotate it by 90°, each with p = 0.5, and does nothing else. Use `pipeline`, or albumentations' own classes.''',
+    Build a pipeline that can flip a picture horizontally and turn it by a random number of quarter turns, each with p = 0.5, and does nothing else. (A random number may be nought.) Use `pipeline`, or albumentations' own classes.''',
     start='''
     my_pipeline = None''',
     answer='my_pipeline',

@@ -62,7 +62,7 @@ def check_02_1(answer, rng):
         ...''',
     answer='normalised',
     hints=['Three things: bytes to 0…1, then mean and deviation, then the colours to the front. While the colours come last, the three numbers fit by themselves.',
-           'Bytes reach to 255. `(x / 255 - mean) / std` works for arrays with the colours last; `mean` and `std` must be arrays for that.',
+           'Bytes reach to 255. `(x / 255 - mean) / std` works for arrays with the colours last.',
            '`((x / 255 - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2)`'],
     before='import numpy as np',
     solution='''
@@ -164,7 +164,7 @@ good = a_run([.5] * 6, hits=480)''',
            "my_finding = fixed, alive, 'I think so'": 'The word can be',
            "my_finding = fixed, alive": 'three things'})
 def check_02_4(answer, rng):
-    if not (isinstance(answer, tuple) and len(answer) == 3): return 'Give three things in brackets: two runs, and a word.'
+    if not (isinstance(answer, (tuple, list)) and len(answer) == 3): return 'Give three things in brackets: two runs, and a word.'
     fixed, alive, word = answer
     words = 'better', 'worse', 'not told apart'
     if word not in words: return f"The word can be {', '.join(map(repr, words))}, and yours is '{word}'."

@@ -130,7 +130,15 @@ def check_03_2(answer, rng):
            '''
     def my_steepest(lrs, losses):
         if losses.min() > .97 * losses[0]: return 'no answer'
-        return lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]''': 'a nan'})
+        return lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]''': 'a nan',
+           '''
+    def my_steepest(lrs, losses):
+        if np.isnan(losses).any() or losses.min() > .99 * losses[0]: return 'no answer'
+        return lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]''': 'to 98 %',
+           '''
+    def my_steepest(lrs, losses):
+        if np.isnan(losses).any() or losses.min() > .9 * losses[0]: return 'no answer'
+        return lrs[np.argmin(np.diff(losses) / np.diff(np.log(lrs)))]''': 'to 95 %'})
 def check_03_3(answer, rng):
     lrs = np.geomspace(1e-6, 1, 60)
     middle, width = rng.uniform(-4, -2), rng.uniform(.25, .4)
@@ -146,6 +154,9 @@ def check_03_3(answer, rng):
     if (said := answer(lrs, flat)) != 'no answer': return f"For a flat curve you give {said if isinstance(said, str) else f'{said:.1e}'}: it should be 'no answer'."
     broken = losses.copy(); broken[int(rng.integers(40, 60)):] = np.nan
     if (said := answer(lrs, broken)) != 'no answer': return f"For a curve that holds a nan you give {said if isinstance(said, str) else f'{said:.1e}'}: it should be 'no answer'."
+    falls_to = lambda share: losses[0] + (losses - losses[0]) * (1 - share) * losses[0] / (losses[0] - losses.min())
+    if (said := answer(lrs, falls_to(.98))) != 'no answer': return f"For a curve that falls to 98 % of its first value you give {said if isinstance(said, str) else f'{said:.1e}'}: it should be 'no answer'."
+    if isinstance(said := answer(lrs, falls_to(.95)), str): return f"For a curve that falls to 95 % of its first value you give '{said}': below 97 % there is a rate to give."
 
 # %% ../../nbs/exercises/ex_03.ipynb #0c83a770
 def sweep_by_hand(model, batches, lrs):
@@ -214,7 +225,18 @@ def sweep_by_hand(model, batches, lrs):
             opt.zero_grad(); loss.backward(); opt.step()
             losses.append(loss.item())
         model.load_state_dict(before)
-        return losses''': 'mode',
+        return losses''': 'now it is in train mode',
+           '''
+    def my_sweep(model, batches, lrs):
+        before, losses = copy.deepcopy(model.state_dict()), []
+        model.train()
+        for (x, y), lr in zip(batches, lrs):
+            opt = torch.optim.SGD(model.parameters(), lr=lr)
+            loss = torch.nn.functional.cross_entropy(model(x), y)
+            opt.zero_grad(); loss.backward(); opt.step()
+            losses.append(loss.item())
+        model.load_state_dict(before); model.eval()
+        return losses''': 'now it is in eval mode',
            '''
     def my_sweep(model, batches, lrs):
         twin, losses = copy.deepcopy(model).train(), []
@@ -235,4 +257,7 @@ def check_03_4(answer, rng):
     moved = max(float((p.detach() - before[n]).abs().max()) for n, p in model.named_parameters())
     if moved: return f'The weights are no longer what they were: off by up to {moved:.3f}. What you kept may be a reference to them, not a copy.'
     if not torch.equal(model[1].running_mean, before['1.running_mean']): return f"BatchNorm's running means have moved by up to {(model[1].running_mean - before['1.running_mean']).abs().max():.3f}. They are buffers, not parameters."
-    if model.training or model[1].training: return 'The model was in eval mode, and now it is in train mode.'
+    for mode in (False, True):
+        model.train(mode)
+        with torch.enable_grad(): answer(model, batches, lrs)
+        if {model.training, model[1].training} != {mode}: return f"The model was in {'train' if mode else 'eval'} mode, and now it is in {'eval' if mode else 'train'} mode."

@@ -30,14 +30,14 @@ quantity('04', 'loss_change', 'validation loss of SGDR ×2, minus that of one-cy
     wrong={'my_epochs = 2 * 3 ** 4': 'the length of the last cycle',
            'my_epochs = 2 * 3 * 5': 'each cycle is three times the one before',
            'my_epochs = 2 * 3 ** 5': 'ends mid-cycle',
-           'my_epochs = 80': 'ends 4 cycles'})
+           'my_epochs = 80': 'ends with cycle 4'})
 def check_04_1(answer, rng):
     got, plan = number(answer, 'The number of epochs'), SGDR(2, 3)
     if got == 162: return f'{got:.0f} is the length of the last cycle alone. How long are all five?'
     if got == 30: return f'{got:.0f} is 2 · 3 · 5. But each cycle is three times the one before, so they grow.'
     if got != 242:
         cycles = plan.cycles(max(1, got))
-        return f'A run of {got:g} epochs ' + (f'ends {len(cycles)} cycles.' if sum(cycles) == got else f'ends mid-cycle, in cycle {len(cycles)}.')
+        return f'A run of {got:g} epochs ' + (f'ends with cycle {len(cycles)}.' if sum(cycles) == got else f'ends mid-cycle, in cycle {len(cycles)}.')
 
 # %% ../../nbs/exercises/ex_04.ipynb #22b01ac7
 @exercise('04-2', 'Half a cosine', '''

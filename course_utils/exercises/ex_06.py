@@ -17,7 +17,8 @@ from ..tta import average, symmetric_views
 
 # %% ../../nbs/exercises/ex_06.ipynb #b84490b1
 quantity('06', 'gain', 'accuracy of eight views, minus that of the plain picture', widest=(-.5, .5), example=(-.01, .03), shown='{:+.1%}',
-         expected=lambda r: [r['gains']['trained without, 8 flips and turns'][k] for k in ('gain', 'low', 'high')])
+         # its interval is over pictures only, and rounding alone moves the training: −14.5 % and −30.5 % with the same seed
+         expected=lambda r: ((g := r['gains']['trained without, 8 flips and turns']['gain']), g - .2, g + .2))
 quantity('06', 'sideways', 'accuracy of eight views where a turn changes the label', widest=(0, 1), example=(.8, 1), shown='{:.1%}',
          expected=lambda r: (r['sideways']['all eight views']['accuracy'], *r['sideways_interval']))
 quantity('06', 'seconds', 'seconds of the main training', widest=(1, 10000), log=True, shown='{:.0f}',
@@ -67,7 +68,7 @@ def check_06_1(answer, rng):
     def least(level):
         n = 1
         while .5 ** n >= level: n += 1
-        return n''': 'both ways',
+        return n''': 'either way',
            '''
     def least(level):
         n = 1
@@ -86,7 +87,7 @@ def check_06_2(answer, rng):
     got, p = number(answer(level), 'The number of pictures'), lambda n: binomtest(n, n).pvalue
     if got != int(got) or got < 1: return f'For the level {level:.3g} you give {got:.3g}. A number of pictures is a whole number, 1 at least.'
     n = int(min(got, 1000))
-    if p(n) / 2 < level <= p(n): return f'For the level {level:.3g} you give {n}. The test is two-sided: {n} pictures could all go both ways, all right or all wrong, and p is {p(n):.3g}.'
+    if p(n) / 2 < level <= p(n): return f'For the level {level:.3g} you give {n}. The test is two-sided: {n} pictures could all go either way, all right or all wrong, and p is {p(n):.3g}.'
     if p(n) >= level: return f'For the level {level:.3g} you give {n}. Their p is {p(n):.3g}, which is not below the level.'
     if n > 1 and p(n - 1) < level: return f'For the level {level:.3g} you give {n}, and fewer are enough: {n - 1} have a p of {p(n - 1):.3g}.'
 
@@ -94,7 +95,7 @@ def check_06_2(answer, rng):
 @exercise('06-3', 'A third question: mirrored or not?', '''
     Half of the pictures are mirrored, and the label says which. Which of the eight views keep **that** label? Put all of them into the list `keeping`, taken from `symmetric_views()`. A picture that is mirrored and turned may look like one that was mirrored the other way.''',
     start='''
-    keeping = [views[0]]''',
+    keeping = None  # a list of views, such as [views[0]]''',
     answer='keeping',
     hints=['Write an R on paper and turn the sheet. Then look at it from behind.',
            'A turn never makes a mirrored R out of a plain one. Every mirroring does, whatever turn comes after it.',

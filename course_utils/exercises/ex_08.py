@@ -65,7 +65,7 @@ def check_08_1(answer, rng):
         return c_out * height * width * kernel * c_in // groups''': 'high and wide',
            '''
     def conv_macs(c_in, c_out, kernel, height, width, groups):
-        return c_out * kernel * kernel * c_in // groups''': 'parameters',
+        return c_out * kernel * kernel * c_in // groups''': 'of weights',
            '''
     def conv_macs(c_in, c_out, kernel, height, width, groups):
         return 2 * c_out * height * width * kernel * kernel * c_in // groups''': 'have'})
@@ -77,7 +77,7 @@ def check_08_2(answer, rng):
     got, want = number(answer(c_in, c_out, kernel, h, w, groups), 'The number of multiply-adds'), out.numel() * layer.weight[0].numel()
     if got == want * groups: return f'You give {got:,.0f}, {groups} times too many: with {groups} groups a filter sees {c_in // groups} of the {c_in} channels.'
     if got * kernel == want: return f'You give {got:,.0f}, {kernel} times too few: a filter is {kernel} places high and wide.'
-    if got == layer.weight.numel(): return f'{got:,.0f} is the number of parameters. Each filter is laid on {h} × {w} places.'
+    if got == layer.weight.numel(): return f'{got:,.0f} is the number of weights. Each filter is laid on {h} × {w} places.'
     if got != want: return f'{c_in} channels to {c_out}, kernel {kernel}, output {h} × {w}, {groups} groups: these have {want:,} multiply-adds, and you give {got:,.0f}.'
 
 # %% ../../nbs/exercises/ex_08.ipynb #2c8d35a3

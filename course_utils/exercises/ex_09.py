@@ -50,7 +50,7 @@ with_it, without, good = mine['+ transfer'], made(404, 40), made(500)''',
            "my_finding = with_it, Seeds.of([a_run([.5] * 3)]), 'not told apart'": 'cannot be paired',
            "my_finding = with_it, without": 'three things'})
 def check_09_1(answer, rng):
-    if not (isinstance(answer, tuple) and len(answer) == 3): return 'Give three things in brackets: the `Seeds` with augmentation, those without, and a word.'
+    if not (isinstance(answer, (tuple, list)) and len(answer) == 3): return 'Give three things in brackets: the `Seeds` with augmentation, those without, and a word.'
     *both, word = answer
     words = 'better', 'worse', 'not told apart'
     if not all(isinstance(s, Seeds) for s in both): return f'The first two should be `Seeds`, and are {brief(both[0])} and {brief(both[1])}: `Seeds.of` makes one from a list of runs.'

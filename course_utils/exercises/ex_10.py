@@ -83,7 +83,11 @@ def check_10_1(answer, rng):
            '''
     def recall_precision(said, y, rare):
         share = lambda of: (said == y)[of].mean() if of.any() else float('nan')
-        return share(y == rare), (said == y).mean()''': 'The precision'})
+        return share(y == rare), (said == y).mean()''': 'The precision',
+           '''
+    def recall_precision(said, y, rare):
+        found, named = ((said == rare) & (y == rare)).sum(), (said == rare).sum()
+        return found / max(1, (y == rare).sum()), found / named if named else float('nan')''': 'no picture is of class'})
 def check_10_2(answer, rng):
     n, rare = int(rng.integers(60, 200)), int(rng.integers(0, 3))
     chances = np.where(np.arange(3) == rare, .2, .4)
@@ -99,6 +103,8 @@ def check_10_2(answer, rng):
     if not np.isclose(precision, true['precision']): return f"The precision you give is {precision:.3f}. {called} pictures are named {rare}, and {round(called * true['precision'])} of them are."
     _, nothing = numbers(answer(np.full(len(y), (rare + 1) % 3), y, rare), 2, 'The pair of recall and precision')
     if not np.isnan(nothing): return f'Where class {rare} is never named, you give a precision of {nothing:g}. There is nothing to divide by: nan.'
+    nothing, _ = numbers(answer(said, np.full(len(y), (rare + 1) % 3), rare), 2, 'The pair of recall and precision')
+    if not np.isnan(nothing): return f'Where no picture is of class {rare}, you give a recall of {nothing:g}. There is nothing to divide by: nan.'
 
 # %% ../../nbs/exercises/ex_10.ipynb #58910c6a
 @exercise('10-3', 'Move the threshold', '''

@@ -48,7 +48,7 @@ def check_11_1(answer, rng):
     got, best = number(answer(trials), 'The number'), trials.valid.idxmax()
     if np.isclose(got, trials.valid.max()): return f'{got:.1%} is the score it was chosen by: of {n} trials it is the luckiest, too.'
     if np.isclose(got, trials.test.max()): return f'{got:.1%} is the highest on the test pictures. They may not choose, or they are no test any more.'
-    if np.isclose(got, trials.test.mean()): return f'{got:.1%} is the mean of all trials, and one of them was chosen.'
+    if np.isclose(got, trials.test.mean()) and not np.isclose(got, trials.test[best]): return f'{got:.1%} is the mean of all trials, and one of them was chosen.'
     if not np.isclose(got, trials.test[best]): return f'Trial {best} is chosen, with {trials.valid[best]:.1%}. On the test pictures it has {trials.test[best]:.1%}, and you give {got:.1%}.'
 
 # %% ../../nbs/exercises/ex_11.ipynb #55ba1f28
@@ -119,7 +119,10 @@ def check_11_2(answer, rng):
         return len(scores) > patience and max(scores[-patience:]) < max(scores[:-patience])''': 'equal',
            '''
     def give_up(scores, patience):
-        return len(scores) > patience and max(scores[-patience:]) > max(scores[:-patience])''': 'still rising'})
+        return len(scores) > patience and max(scores[-patience:]) > max(scores[:-patience])''': 'still rising',
+           '''
+    def give_up(scores, patience):
+        return len(scores) > patience and scores[-1] <= max(scores[:-patience])''': 'give the trial up'})
 def check_11_3(answer, rng):
     p = int(rng.integers(2, 5))
     rising = np.sort(rng.uniform(.5, .9, p + 4)).round(3).tolist()
@@ -129,6 +132,8 @@ def check_11_3(answer, rng):
     if not says([top, rising[0], *rising[1:1 + p]]): return f'{brief([top, rising[0], *rising[1:3]])} …, patience {p}: none of the last {p} is above {top}, the best of those before, and you go on.'
     if not says([rising[0], top] + [top] * p): return f'{top} again and again, patience {p}: equal is nothing above the best, and you go on.'
     if says(dip[:p]): return f'{p} epochs, patience {p}: there is none before them to compare with, so that is too early.'
+    late = [rising[0], top] + [rising[0]] * (p - 1)
+    if says(late): return f'{brief(late)}, patience {p}: {top} is among the last {p} and above all before, and you give the trial up.'
 
 # %% ../../nbs/exercises/ex_11.ipynb #a98b0494
 @exercise('11-4', 'A search that survives', '''
@@ -149,6 +154,13 @@ def check_11_3(answer, rng):
             file.write_text(json.dumps(done))
         return done''',
     wrong={'''
+    def survives(objective, draw, n, file):
+        done = json.loads(file.read_text()) if file.exists() else []
+        try:
+            for place in range(len(done), n): done.append(objective(draw(np.random.default_rng(place))))
+        finally: file.write_text(json.dumps(done))
+        return done''': 'were run twice',
+           '''
     def survives(objective, draw, n, file):
         done = json.loads(file.read_text()) if file.exists() else []
         for place in range(len(done), n): done.append(objective(draw(np.random.default_rng(place))))
@@ -176,11 +188,13 @@ def check_11_3(answer, rng):
             file.write_text(json.dumps(done))
         return done''': 'scores, and'})
 def check_11_4(answer, rng):
-    n, kill = int(rng.integers(6, 10)), int(rng.integers(2, 5))
+    n, kill, left = int(rng.integers(6, 10)), int(rng.integers(2, 5)), []
     def tried(folder, kill=None):
         calls = []
         def objective(settings):
-            if len(calls) == kill: raise RuntimeError('killed by the check')
+            if len(calls) == kill:
+                left.extend(p.read_bytes() for p in Path(folder).glob('trials.json'))
+                raise RuntimeError('killed by the check')
             calls.append(settings)
             return settings * 2
         return calls, lambda: answer(objective, lambda rng: float(rng.random()), n, Path(folder)/'trials.json')
@@ -189,6 +203,9 @@ def check_11_4(answer, rng):
         before, run = tried(two, kill)
         try: run()
         except Wrong: pass
+        file = Path(two)/'trials.json'  # as the kill left it: one that really kills runs no `finally`
+        file.unlink(missing_ok=True)
+        for kept in left: file.write_bytes(kept)
         after, run = tried(two); again = run()
     if len(set(calls)) < len(calls): return f'{n} trials had {len(set(calls))} different settings among them: each place needs a generator of its own.'
     if not isinstance(again, list) or len(again) != n: return f'After a kill you give {brief(again)}: {len(again) if isinstance(again, list) else "no list of"} scores, and {n} were asked for.'

@@ -19,7 +19,7 @@ quantity('12', 'balanced', 'balanced accuracy of the recipe', widest=(0, 1), exa
 
 # %% ../../nbs/exercises/ex_12.ipynb #b1d8cef2
 @exercise('12-1', 'How many to hold out?', '''
-    Your classifier is right for about 80 % of new pictures, and you want to say so within ±3 points, nineteen times out of twenty. How many pictures must be held out? A share `p` measured on `n` pictures has the standard deviation √(p (1 − p) / n), and nineteen of twenty lie within 1.96 of those. Put the number into `held_out`.''',
+    Your classifier is right for about 80 % of new pictures, and you want to say so within ±3 points, nineteen times out of twenty. How many pictures must be held out at the least? A share `p` measured on `n` pictures has the standard deviation √(p (1 − p) / n), and nineteen of twenty lie within 1.96 of those. Put the number into `held_out`.''',
     start='''
     held_out = None  # pictures''',
     answer='held_out',
@@ -40,7 +40,7 @@ def check_12_1(answer, rng):
     if near(of(1.96, .8, .03)): return f'{got:.0f} is too few: when both sides are squared, so is the 1.96.'
     if near(of(1.96 ** 2, .5, .03)): return f'{got:.0f} is the worst case, for a share of 50 %. At 80 % fewer are enough.'
     if near(of(1.96 ** 2, .8, .06)): return f'{got:.0f} gives six points to either side. ±3 is 0.03 on each.'
-    if not near(of(1.96 ** 2, .8, .03)): return f'With {got:,.0f} pictures it is known within ±{1.96 * (.16 / max(got, 1)) ** .5:.1%}.'
+    if not near(of(1.96 ** 2, .8, .03)): return f'With {got:,.0f} pictures it is known within ±{1.96 * (.16 / max(got, 1)) ** .5:.2%}: {"fewer are enough" if got > of(1.96 ** 2, .8, .03) else "too few"}.'
 
 # %% ../../nbs/exercises/ex_12.ipynb #7aea7d83
 @exercise('12-2', 'Who leaks?', '''

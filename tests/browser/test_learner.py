@@ -63,3 +63,26 @@ def test_wrong_hint_right_progress_by_keyboard(own_lab, page, tmp_path):
     assert 'done, 2 tries' in active(page)
     kept = json.loads((tmp_path/'home'/'answers.json').read_text())['exercises']['02-1']
     assert kept['done'] and kept['hints'] == 2 and 'features * classes + classes' in kept['answer']
+
+
+def test_a_guess_by_keyboard(own_lab, page, tmp_path):
+    "The form of `predict`: Tab to its numbers, type, press its button; the sentence above says that it is kept."
+    own_lab.write('guess.ipynb', "from course_utils.cards import predict\npredict('02')")
+    own_lab.open_notebook(page, 'guess.ipynb')
+    page.keyboard.press('Escape')
+    page.keyboard.press('Control+Enter')
+    page.wait_for_selector('.jp-OutputArea input[type=number]', timeout=60_000)
+    focused = lambda: page.evaluate("document.activeElement.tagName + ' ' + (document.activeElement.type || '') + ' ' + document.activeElement.innerText")
+    def tab_to(what):
+        for _ in range(60):
+            page.keyboard.press('Tab')
+            if what in focused(): return
+        raise AssertionError(f'{what} was not reached by Tab; the last one was {focused()!r}')
+    for value in ('0.01', '0.02'):
+        tab_to('INPUT number')
+        page.keyboard.press('Control+a'); page.keyboard.type(value)
+    tab_to('Write it down')
+    page.keyboard.press('Space')
+    wait_for(lambda: '+1.0% to +2.0%' in page.locator('.jp-OutputArea').first.inner_text(), 20, lambda: page.locator('.jp-OutputArea').first.inner_text())
+    kept = json.loads((tmp_path/'home'/'answers.json').read_text())['predictions']['02']
+    assert kept['gain']['range'] == [.01, .02] and kept['gain']['counts']
