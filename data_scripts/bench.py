@@ -1,8 +1,10 @@
 """The course's code and its peers side by side, on this machine, in one run: `make bench`, or some rows of it, `make bench ONLY='tta imports'`.
 
-A row holds the seconds of every way, measured in turn (ours, peer, peer, ours, …), so that a busy moment hits all of them, and the ratios:
-how many times as long a peer takes, the median over the repetitions. Each row is written at once into results/bench.json."""
-import argparse, gc, itertools, json, math, os, re, subprocess, sys, tempfile, time
+A row holds the seconds of every way, measured in turn, and in each turn another way begins, so that a busy moment hits all of them, and the
+ratios: how many times as long a peer takes, the median over the repetitions. Each row is written at once into results/bench.json."""
+import argparse, gc, itertools, json, math, os, subprocess, sys, tempfile, time
+from collections import deque
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
@@ -25,8 +27,10 @@ from course_utils.models import create_model, norm_of
 from course_utils.train import device_name, make_learner, train, versions
 from course_utils.transfer import FreezeBatchNorm
 from course_utils.tta import random_views, symmetric_views, tta
+from data_scripts import lessons as L
 
 LITE = 'tf_efficientnet_lite0'
+PEERS = 'torchvision', 'ttach', 'grad-cam', 'torchcam', 'torch-lr-finder', 'jupyterlab', 'ipywidgets', 'matplotlib'  # beside those of `versions`
 
 
 def pick(**choices): return profile().pick(**choices)
@@ -34,10 +38,11 @@ def pick(**choices): return profile().pick(**choices)
 def times(n: int | None = None) -> int: return n or pick(smoke=2, cpu=7)
 
 def in_turn(ways: dict, n: int, warm=True) -> dict:  # way → n seconds
-    "Calls every way once to warm up, then all of them `n` times, one after the other. A way may return the seconds it wants counted."
-    seconds = {name: [] for name in ways}
+    "Calls every way once to warm up, then all of them `n` times, one after the other; each turn begins with another. A way may return the seconds it wants counted."
+    seconds, order = {name: [] for name in ways}, deque(ways.items())
     for k in tqdm(range(n + warm), disable=None, leave=False):
-        for name, call in ways.items():
+        order.rotate(-1)
+        for name, call in list(order):
             gc.collect()  # what the way before left behind is not this one's to clear away
             start = time.perf_counter()
             own = call()
@@ -126,11 +131,13 @@ def accuracy(source, limit=None):
     except CourseError as e: raise CourseError(f'This row needs pictures that are not here. {e}') from None
     epochs, seconds, finals = pick(smoke=1, cpu=3, gpu=5), {}, {}
     for seed in range(pick(smoke=1, cpu=5)):
-        clocks = {'course': course(source, seed, epochs), 'fastai fine_tune': plain_fastai(pics, seed, epochs), 'timm loop': timm_style(pics, seed, epochs)}
+        ways = deque([('course', lambda: course(source, seed, epochs)), ('fastai fine_tune', lambda: plain_fastai(pics, seed, epochs)), ('timm loop', lambda: timm_style(pics, seed, epochs))])
+        ways.rotate(-seed)
+        clocks = {name: way() for name, way in ways}
         target = clocks['fastai fine_tune'].seen[-1][1]
-        for name, clock in clocks.items():
-            seconds.setdefault(name, []).append(clock.until(target))
-            finals.setdefault(name, []).append(round(clock.seen[-1][1], 4))
+        for name in ('course', 'fastai fine_tune', 'timm loop'):
+            seconds.setdefault(name, []).append(clocks[name].until(target))
+            finals.setdefault(name, []).append(round(clocks[name].seen[-1][1], 4))
     return row(seconds, f"{pics.name}: seconds to the accuracy that fastai's fine_tune({epochs}) ends with", final_accuracy=finals,
                reached={k: sum(map(math.isfinite, v)) for k, v in seconds.items()}, size=pics.size, pictures=len(pics.train), majority=round(pics.majority, 4))
 
@@ -138,7 +145,8 @@ def accuracy(source, limit=None):
 # ---- b: the input pipeline ----
 
 def input_pipeline():
-    "One epoch of batches, normalised and augmented (two flips, brightness and contrast, p = 0.33 each), one process, nothing learnt."
+    """One epoch of batches, normalised and augmented (two flips, brightness and contrast by up to a fifth, p = 0.33 each), one process, nothing
+    learnt. The same kinds of operations, not the same bits: each library has its own formula for contrast, and timm resizes as it crops."""
     import albumentations as A
     from fastai.vision.all import (DataLoaders, Datasets, IntToFloatTensor, ItemTransform, Normalize, PILImage, Resize, TfmdDL, ToTensor)
     from timm.data import create_loader, create_transform
@@ -290,15 +298,16 @@ def tta_row():
 # ---- e: sliders, in a real browser ----
 
 def sliders():
-    "From a slider to its picture: in JupyterLab against `interact` and matplotlib, and on the site. The tests measure it."
+    "From a slider to its picture: in JupyterLab in turn with `interact` and matplotlib, 30 steps a turn, and on the site. The browser tests measure it, and here judge nothing."
     with tempfile.TemporaryDirectory() as at:
         env = dict(os.environ, COURSE_RECORD=at, COURSE_REQUIRE_BROWSER='1')
         r = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-s', 'tests/browser', '-k', 'test_speed or test_drag_to_paint'], cwd=ROOT, env=env, capture_output=True, text=True)
         if r.returncode: raise CourseError(f'The sliders could not be measured: {r.stdout.strip().splitlines()[-1]}.')
-        live = json.loads((Path(at)/'explorer_speed.json').read_text())
-    static = [float(v) for v in re.findall(r'html ([\d.]+) ms', re.search('drag to paint.*', r.stdout)[0])]
-    return dict(what='slider to picture: milliseconds', unit='ms', n=live['steps'], ratio={'interact and matplotlib': live['ratio']},
-                median={'course, live': live['explorer_median_ms'], 'interact and matplotlib': live['matplotlib_median_ms'], 'course, on the site': max(static)})
+        live, site = (json.loads((Path(at)/f'{name}.json').read_text()) for name in ('explorer_speed', 'drag_to_paint'))
+    kept = row({'course, live': live['explorer-live'], 'interact and matplotlib': live['usual']}, 'slider to picture: milliseconds', 'ms')
+    slowest = max(site.values(), key=median)  # of the pages that were tried
+    kept['median']['course, on the site'] = round(median(slowest), 1)
+    return kept | dict(site_ratio=round(kept['median']['interact and matplotlib'] / median(slowest), 2))
 
 
 # ---- f: the wait before the first thing happens ----
@@ -311,7 +320,8 @@ def child(code, **env) -> list:
     return [float(v) for v in r.stdout.split()]
 
 def imports():
-    "In a new process each: seconds to import, and the most memory that took."
+    """In a new process each: seconds to import, and the most memory that took. The course: what a lesson's first cell imports, which loads nearly
+    all of `course_utils`; timm comes when the first network is made."""
     code = ("import re, time\nstart = time.perf_counter()\n{}\nprint(time.perf_counter() - start, "  # ru_maxrss would be the parent's
             "int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1024)")
     memory = {name: [] for name in IMPORTS}
@@ -325,9 +335,11 @@ def imports():
     return row(seconds, 'import: seconds', memory_mb={k: round(median(v)) for k, v in memory.items()}, memory_ratio=round(median(memory['fastai']) / median(memory['course']), 3))
 
 def first_cell():
-    "From `make lab` to the first cell's output, without a browser: the server answers, a kernel starts, the course home's first cell runs."
+    "From the start of the server, with the options of `make lab`, to the end of lesson 00's first cell: a kernel starts and runs it. Without a browser."
     from tests.browser.lab import Lab
+    import nbformat
     from jupyter_client import KernelManager
+    first = next(c.source for c in nbformat.read(ROOT/'nbs'/'00_overfitting.ipynb', 4).cells if c.cell_type == 'code')
     def call():
         with tempfile.TemporaryDirectory() as at:
             start = time.perf_counter()
@@ -335,24 +347,32 @@ def first_cell():
                 server = time.perf_counter() - start
                 manager = KernelManager(kernel_name='python3'); manager.start_kernel(cwd=str(ROOT), stderr=subprocess.DEVNULL)  # it warns about TCP
                 client = manager.client(); client.start_channels(); client.wait_for_ready(60)
-                client.execute_interactive('from course_utils.train import train', timeout=120, output_hook=lambda _: None)
+                if client.execute_interactive(first, timeout=120, output_hook=lambda _: None)['content']['status'] != 'ok': raise CourseError("The first cell of lesson 00 failed.")
                 took = time.perf_counter() - start
                 client.stop_channels(); manager.shutdown_kernel(now=True)
         servers.append(server)
         return took
     servers = []
-    seconds = in_turn({'course': call}, max(times() // 2, 1))
+    seconds = in_turn({'course': call}, pick(smoke=1, cpu=5))
     return row(seconds, 'make lab to the end of the first cell: seconds', server_s=round(median(servers), 2))
 
 def lessons():
     "What the committed runs at profile cpu took: nothing is run for this row."
     kept = json.loads((ROOT/'results'/'lessons.json').read_text())
     seconds = {name: e['cpu']['seconds'] for name, e in sorted(kept.items()) if 'cpu' in e and name[0].isdigit()}
-    return dict(what='lessons at profile cpu: seconds', unit='s', n=1, median=seconds, ratio={}, total_minutes=round(sum(seconds.values()) / 60, 1))
+    return dict(what='lessons at profile cpu: seconds', unit='s', n=1, median=seconds, ratio={}, range={}, total_minutes=round(sum(seconds.values()) / 60, 1))
 
 
 ROWS = {'accuracy_solar': lambda: accuracy('solar'), 'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 1200), 'input_pipeline': input_pipeline, 'throughput': throughput,
         'lr_finder': lr_finder, 'grad_cam': grad_cam, 'tta': tta_row, 'sliders': sliders, 'imports': imports, 'first_cell': first_cell, 'lessons': lessons}
+
+def setting() -> dict:
+    "Where and with what a row was measured."
+    def peer(name):
+        try: return {name: version(name)}
+        except PackageNotFoundError: return {}  # the row that needs it says so
+    m = L.machine(profile().name)
+    return dict(device=device_name(), processor=m['device'], cores=m['cores'], date=m['date'], versions=versions() | {k: v for name in PEERS for k, v in peer(name).items()})
 
 def said(name, r) -> str:
     "A row in one line."
@@ -370,16 +390,19 @@ def main(argv=None):
     at = profile().name
     folder = cache_dir() if at == 'smoke' and not os.environ.get('COURSE_RESULTS') else results_dir()  # a trial run measures nothing
     path = folder/('bench' + '_gpu' * (at == 'gpu') + '.json')
-    start = time.perf_counter()
+    begun, start, missing = time.strftime('%Y-%m-%d %H:%M'), time.perf_counter(), []
     for name in a.only or ROWS:
+        row_start = time.perf_counter()
         try: r = ROWS[name]()
-        except CourseError as e:
-            print(f'{name}: not measured. {e}', flush=True)
+        except Exception as e:  # the other rows are not lost with it
+            print(f"{name}: not measured. {e if isinstance(e, CourseError) else repr(e)}", flush=True)
+            missing.append(name)
             continue
         kept = json.loads(path.read_text()) if path.exists() else {}
-        kept[name] = dict(r, device=device_name(), versions=versions(), date=time.strftime('%Y-%m-%d'))
+        kept[name] = dict(r, **setting(), run=begun, took_s=round(time.perf_counter() - row_start, 1))
         write_whole(path, json.dumps({k: kept[k] for k in ROWS if k in kept}, indent=1, ensure_ascii=False) + '\n')
         print(said(name, r), flush=True)
+    if missing: raise CourseError(f"Not complete: {', '.join(missing)} could not be measured. The other rows are kept in {os.path.relpath(path)}.")
     print(f'Measured in {(time.perf_counter() - start) / 60:.0f} minutes; kept in {os.path.relpath(path)}.')
 
 

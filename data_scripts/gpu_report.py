@@ -150,6 +150,7 @@ def main():
     if not torch.cuda.is_available(): print('There is no GPU that torch can use here, so nothing was measured and nothing was written: make doctor says what is missing.'); return
     path = results_dir()/'gpu_report.json'
     kept = measure_all(PARTS, path)
+    if not kept: raise CourseError('Nothing could be measured: the lines above say why.')
     print('\n' + table(kept).fillna('').to_string(index=False) + f'\nKept in {os.path.relpath(path)}.')
 
 

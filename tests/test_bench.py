@@ -14,10 +14,10 @@ def smoke(monkeypatch, tmp_path):
 
 
 def test_ways_take_turns():
-    "One warm-up each, then turn after turn; a way may count its seconds itself."
+    "One warm-up each, then turn after turn, each begun by another; a way may count its seconds itself."
     called = []
     seconds = B.in_turn({'ours': lambda: called.append('a'), 'peer': lambda: (called.append('b'), 2.)[1]}, 3)
-    assert ''.join(called) == 'ab' * 4 and len(seconds['ours']) == 3 and seconds['peer'] == [2.] * 3 and max(seconds['ours']) < 1
+    assert ''.join(called) == 'baab' * 2 and len(seconds['ours']) == 3 and seconds['peer'] == [2.] * 3 and max(seconds['ours']) < 1
 
 
 def test_a_ratio_is_the_median_of_the_turns():
@@ -64,7 +64,8 @@ def test_command(tmp_path, capsys):
     B.main(['input_pipeline', 'lessons'])
     kept = json.loads((tmp_path/'results'/'bench.json').read_text())
     assert list(kept) == ['input_pipeline', 'lessons'] and len(kept['input_pipeline']['ratio']) == 6
-    assert all(k in kept['input_pipeline'] for k in ('device', 'versions', 'date', 'median', 'n'))
+    assert all(k in kept['input_pipeline'] for k in ('device', 'processor', 'cores', 'versions', 'date', 'run', 'took_s', 'median', 'n'))
+    assert {'ttach', 'torchvision', 'torch'} <= set(kept['lessons']['versions'])
     assert capsys.readouterr().out.count('lessons: 00_overfitting') == 2
     with pytest.raises(CourseError, match="There is no row 'speed': there are accuracy_solar, "): B.main(['speed'])
 
@@ -72,5 +73,17 @@ def test_command(tmp_path, capsys):
 def test_without_the_pictures(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path))
     monkeypatch.setitem(B.ROWS, 'accuracy_colour', lambda: B.accuracy('cats_dogs'))
-    B.main(['accuracy_colour'])
+    with pytest.raises(CourseError, match='Not complete: accuracy_colour could not be measured'): B.main(['accuracy_colour', 'lessons'])
     assert 'accuracy_colour: not measured. This row needs pictures that are not here.' in capsys.readouterr().out
+    assert list(json.loads((tmp_path/'results'/'bench.json').read_text())) == ['lessons']
+
+
+def test_a_row_that_fails_takes_no_other_with_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(B.ROWS, 'tta', lambda: 1 / 0)
+    with pytest.raises(CourseError, match='Not complete: tta'): B.main(['tta', 'lessons'])
+    assert "tta: not measured. ZeroDivisionError" in capsys.readouterr().out and (tmp_path/'results'/'bench.json').exists()
+
+
+def test_import_is_no_slower_than_fastai():
+    r = B.imports()
+    assert r['ratio']['fastai'] >= 1 / 1.1, r

@@ -90,28 +90,32 @@ def test_live(lab, page):
 def test_speed(lab, page):
     """30 steps of lesson 01's explorer and 30 of interactive_output + matplotlib, in one kernel, measured in one way.
 
-    On a quiet machine the explorer is three times as fast and under 50 ms; what is asserted leaves room for a machine at work."""
+    On a quiet machine the explorer is three times as fast and under 50 ms; what is asserted leaves room for a machine at work.
+    Where `make bench` asks, five rounds are kept as they come, and nothing is asserted."""
     lab.write('speed.ipynb', LESSON, USUAL)
     lab.open_notebook(page, 'speed.ipynb')
     lab.run_all(page, 'speed.ipynb')
+    record, rounds = os.environ.get('COURSE_RECORD'), {'usual': [], 'explorer-live': []}
     for attempt in range(1, 6):   # other programs only ever add time, so a busy moment is given more chances
         ms = {}
-        for name in ('usual', 'explorer-live'):
+        for name in sorted(rounds, reverse=bool(attempt % 2)):  # in turn
             box = page.locator(f'.{name}').first
             handle = box.locator('.noUi-handle').first
             box.scroll_into_view_if_needed()
             press(handle, 'Home')
             page.wait_for_timeout(1000)
             ms[name] = time_steps(page, handle, box)
+            rounds[name].append(statistics.median(ms[name]))
         median, usual = statistics.median(ms['explorer-live']), statistics.median(ms['usual'])
         p95 = statistics.quantiles(ms['explorer-live'], n=20, method='inclusive')[-1]
         result = dict(steps=len(ms['explorer-live']), explorer_median_ms=round(median, 1), explorer_p95_ms=round(p95, 1),
                       matplotlib_median_ms=round(usual, 1), ratio=round(usual/median, 2), attempt=attempt)
         print(f"\nslider to new picture: explorer median {median:.0f} ms, p95 {p95:.0f} ms; interactive_output + matplotlib median "
               f"{usual:.0f} ms; {usual/median:.1f} times as fast ({result['steps']} steps, attempt {attempt})")
-        if usual >= 2*median and p95 <= 250: break
-    else: pytest.fail(f'the explorer is too slow: {result}')
-    if at := os.environ.get('COURSE_RECORD'): Path(at, 'explorer_speed.json').write_text(json.dumps(result))  # `make bench` asks
+        if not record and usual >= 2*median and p95 <= 250: break
+    else:
+        if not record: pytest.fail(f'the explorer is too slow: {result}')
+        Path(record, 'explorer_speed.json').write_text(json.dumps(rounds))
 
 # The page twin: a file, no server, no network.
 

@@ -1,5 +1,5 @@
 "The built site in a real browser: no request leaves it, its sliders move without a kernel, everyone can read it."
-import base64, io, json, re, statistics, threading
+import base64, io, json, os, re, statistics, threading
 from functools import partial
 from http.server import ThreadingHTTPServer
 from importlib.util import find_spec
@@ -184,13 +184,14 @@ DRAG = """fig => new Promise(done => {
 
 def test_drag_to_paint(visit):
     "From a slider's event to the frame after it. Under 30 ms on a quiet machine; asserted with room for a busy one."
-    medians = {}
+    record, rounds = os.environ.get('COURSE_RECORD'), {}  # `make bench` asks: five rounds, kept as they come
     for address in ('nbs/01_augmentation.html', 'nbs/04_sgdr.html', 'nbs/07_gradcam.html'):
         figure = visit(address).locator('figure.explorer').first
         figure.scroll_into_view_if_needed()
-        medians[address] = min(statistics.median(figure.evaluate(DRAG)) for _ in range(2))
-    print(f'\ndrag to paint, median: {", ".join(f"{a} {m:.0f} ms" for a, m in medians.items())}')
-    assert max(medians.values()) < 300
+        rounds[address] = [statistics.median(figure.evaluate(DRAG)) for _ in range(5 if record else 2)]
+    print(f'\ndrag to paint, median: {", ".join(f"{a} {min(m):.0f} ms" for a, m in rounds.items())}')
+    if record: Path(record, 'drag_to_paint.json').write_text(json.dumps(rounds))
+    else: assert max(map(min, rounds.values())) < 300
 
 
 # ---- every page, at 1280 and 360 pixels ----
