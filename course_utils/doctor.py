@@ -378,7 +378,7 @@ def figures(
     import numpy as np, torch
     from fastai.callback.core import Callback
     from course_utils.data import Pictures, decode, solar_cells
-    from course_utils.train import make_learner
+    from course_utils.train import left_usable, make_learner
     arch, size, bs = p.pick(smoke='resnet10t', cpu='tf_efficientnet_lite0'), p.pick(smoke=32, cpu=64, gpu=128), 32
     t, classes = solar_cells()
     t = t.iloc[np.linspace(0, len(t) - 1, 4 * bs).astype(int)].assign(split=['train', 'valid'] * 2 * bs).reset_index(drop=True)
@@ -394,7 +394,7 @@ def figures(
         def before_validate(self): self.start = self.now()
         def after_validate(self): times['valid'].append(self.now() - self.start)
     learn = make_learner(Pictures('solar', x, classes, t, found), arch, bs=bs, quiet=True, workers=0)
-    learn.fit(1 + rounds, 1e-4, cbs=Watch)
+    with left_usable(learn): learn.fit(1 + rounds, 1e-4, cbs=Watch)
     for _ in range(1 + min(rounds, 3)):
         start = time.perf_counter()
         decode(list(t.path[:bs]), size, quiet=True); _draw()
@@ -432,13 +432,13 @@ def preflight(
     lesson: str='',   # its number, `04`; empty: every lesson, at every profile whose seconds are kept
     measure=figures,  # profile → figures
 ):
-    "Predicts minutes on this machine. For a lesson: at the profile in force. Raises `CourseError` where there is no such lesson."
+    "Predicts minutes on this machine, at the profile in force first. Raises `CourseError` where there is no such lesson."
     from course_utils.config import CourseError
     from course_utils.report import Card, read_results
     entries = read_results('lessons')
     those = [l for l in entries if l.startswith(lesson)]
     if not those: raise CourseError(f"There is no measured lesson '{lesson}': there are {', '.join(entries) or 'none yet'}.")
-    names = [profile().name] if lesson else ['cpu', 'gpu']  # smoke is for tests: under a minute, and never kept
+    names = sorted(['cpu', 'gpu'], key=lambda name: name != profile().name)  # smoke is for tests: under a minute, and never kept
     known = {name: any(entries[l].get(name, {}).get('preflight') for l in those) for name in names}
     here = {name: measure(name) if known[name] else None for name in names}  # what nothing can be said about is not timed
     say = lambda l, name: f'profile {name}: {in_minutes(predicted(entries[l].get(name, {}), here[name]))}'

@@ -16,7 +16,7 @@ from timm.models import group_parameters
 from torch import nn
 
 from .explore import Explorer, Slider
-from .train import body_and_head
+from .train import body_and_head, left_usable
 
 # %% ../nbs/05_differential_lrs.ipynb #5655ddd7
 def _groups(model, coarse) -> list:  # lists of names of parameters; the last is the classifier's
@@ -160,6 +160,5 @@ def inspect_groups(
 ) -> pd.DataFrame:
     "Group → modules, parameters, rate really set, and update-to-weight ratio (median of `k` steps at constant rates)."
     ratio = UpdateRatio(k)
-    try: learn.fit(-(-k // len(learn.dls.train)), lr, cbs=[ratio])
-    finally: learn.history.bar.close()
+    with left_usable(learn): learn.fit(-(-k // len(learn.dls.train)), lr, cbs=[ratio])
     return group_table(learn.model, learn.splitter).drop(columns=['tensors', 'share']).assign(rate=[h['lr'] for h in learn.opt.hypers], ratio=np.median(ratio.rows, 0))

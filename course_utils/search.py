@@ -235,12 +235,14 @@ def search(
 ) -> pd.DataFrame:        # see `trials_table`
     "Searches until `n` trials are finished. Stop it as you like, start it again, or start it twice: no trial is lost, none is done twice."
     said = f'{finished(study)} of {n} trials are there.'
+    heard = {}  # running trial → its last heartbeat, and when it was new by this process's own clock: no other clock is believed
     while True:
         trials = study.get_trials(deepcopy=False)
         running = [t for t in trials if t.state == TrialState.RUNNING]
         for t in running:
-            alive = max(t.datetime_start.timestamp(), t.user_attrs.get(BEAT, 0))
-            if time.time() - alive > 6 * every: give_back(study, t.number)
+            beat = t.user_attrs.get(BEAT)
+            if t.number not in heard or heard[t.number][0] != beat: heard[t.number] = beat, time.monotonic()
+            elif time.monotonic() - heard[t.number][1] > 6 * every: give_back(study, t.number)
         waiting, places = any(t.state == TrialState.WAITING for t in trials), {first_of(t) for t in trials if t.state != TrialState.FAIL}
         if waiting or len(places) < n:
             one_trial(study, objective, n, every)

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['History', 'default_device', 'body_and_head', 'ToDeviceFormat', 'build_model', 'make_learner', 'out_of_memory',
            'batch_that_fits', 'too_little_memory', 'left_usable', 'fit', 'Run', 'versions', 'describe',
-           'plain_settings', 'run_key', 'fingerprint', 'train', 'predict', 'device_name', 'keep_run', 'find_run']
+           'plain_settings', 'run_key', 'fingerprint', 'train', 'predict', 'device_name', 'digests', 'keep_run',
+           'find_run']
 
 # %% ../nbs/reference/train.ipynb #2cb30fba
 from .config import CourseError, cache_dir, whole_folder  # first: it quietens imports
@@ -145,8 +146,12 @@ def too_little_memory(learn: Learner) -> CourseError:
 @contextmanager
 def left_usable(learn: Learner):
     "Whatever ends a training inside (Ctrl-C, an error), the Learner can be used again. Raises `CourseError` where memory ran out."
+    loss, dl, own = learn.loss_func, learn.dls.train, set(vars(learn.dls.train))
     try: yield
     except BaseException as e:
+        # what a callback changed for the training, such as lesson 10's weighted loss: fastai asks callbacks to tidy up only where it knows the exception
+        learn.loss_func = loss
+        for name in set(vars(dl)) - own: delattr(dl, name)
         # fastai leaves these open: bfloat16 would stay on for all that follows, and the batch would keep its memory
         amp = getattr(getattr(learn, 'mixed_precision', None), 'autocast', None)
         if amp and torch.is_autocast_enabled(amp.device): amp.__exit__(None, None, None)
@@ -281,14 +286,18 @@ def device_name(device=None) -> str:
     return torch.cuda.get_device_name(device) if device.type == 'cuda' else f"CPU, {n} thread{'s' * (n > 1)}"
 
 # %% ../nbs/reference/train.ipynb #8d0acd70
+def digests(folder: Path) -> dict:
+    "torch's reader of weights takes a file with a flipped bit for a good one."
+    return {name: hashlib.sha256((folder/name).read_bytes()).hexdigest() for name in ('valid.npz', 'model.pt')}
+
 def keep_run(folder: Path, run: Run):
     "Keeps a finished run. One that is there already is replaced."
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder, 'The finished run') as work:
         (work/'config.json').write_text(json.dumps(run.config, indent=1, sort_keys=True))
-        (work/'history.json').write_text(json.dumps(dict(seconds=run.seconds, rows=run.history.to_dict('records'))))
         np.savez(work/'valid.npz', probs=run.probs, targets=run.targets, **run.arrays)
         torch.save(run.model.state_dict(), work/'model.pt')
+        (work/'history.json').write_text(json.dumps(dict(seconds=run.seconds, rows=run.history.to_dict('records'), sha256=digests(work))))
     run.kept = f'kept as {folder.name}'
 
 def find_run(folder: Path, config: dict, pics: Pictures, arch: str, settings: dict, device=None) -> Run | None:
@@ -297,6 +306,7 @@ def find_run(folder: Path, config: dict, pics: Pictures, arch: str, settings: di
     try:
         if json.loads((folder/'config.json').read_text()) != config: return None
         h = json.loads((folder/'history.json').read_text())
+        if h['sha256'] != digests(folder): raise ValueError('a file has changed')
         with np.load(folder/'valid.npz') as f: arrays = dict(f)
         model = build_model(pics, arch, **{k: v for k, v in settings.items() if k not in of_training})
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))

@@ -94,6 +94,7 @@ def test_what_would_make_them_differ_is_seen(one, env, tmp_path):
     assert len(batch['steps']) != len(one['steps'])
 
 
+@pytest.mark.fault
 def test_a_killed_process_ends_the_run(env, tmp_path):
     "The other one does not wait for ever, nothing half done is written, and the status says that it failed."
     log = open(tmp_path/'log', 'w+')

@@ -284,11 +284,20 @@ def test_preflight_says_each_lesson_at_each_profile(tmp_path, monkeypatch):
     assert rows['00_a'] == 'profile cpu: 8.3 minutes (training 6.7, inference 1.0, the rest 0.7); profile gpu: not known yet.'
     assert 'profile cpu: not known yet; profile gpu: 8.3 minutes' in rows['01_b']
     assert list(D.preflight('01', measure).rows) == ['01_b']
+    monkeypatch.setenv('COURSE_PROFILE', 'gpu')
+    assert D.preflight('01', measure).rows['01_b'].startswith('profile gpu: 8.3 minutes')
     with pytest.raises(CourseError, match="no measured lesson '07': there are 00_a, 01_b"): D.preflight('07', measure)
 
 
 def test_a_preflight_that_fails_is_said(capsys):
     assert L.preflight('no profile') is None and "No pre-flight, so nothing is predicted (course_utils.config.CourseError: COURSE_PROFILE is 'no profile'" in capsys.readouterr().out
+
+
+def test_the_kept_predictions_were_right():
+    "Within 30 % of what each lesson took at profile cpu, on the machine that ran them all."
+    kept = {name: e['cpu'] for name, e in json.loads((ROOT/'results'/'lessons.json').read_text()).items() if name[0].isdigit()}
+    off = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items()}
+    assert len(off) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))) and max(map(abs, off.values())) <= .3, off
 
 
 def test_report_of_predicted_and_obtained():

@@ -14,8 +14,9 @@ from PIL import Image
 from course_utils import config, data, report, train as T
 from course_utils.config import CourseError
 from course_utils.data import load_pictures, read_picture
+from course_utils.dataset_shift import BalancedLoss, BalancedSampler
 from course_utils.lr import lr_find, state_of
-from course_utils.train import fit, make_learner, train
+from course_utils.train import digests, fit, make_learner, train
 
 from .conftest import pytest_terminal_summary
 
@@ -264,24 +265,45 @@ def test_more_pictures_than_memory(monkeypatch):
 # ---- Ctrl-C ----
 
 BEGIN = '''
-import optuna
+import numpy as np, optuna, torch
 from course_utils.config import cache_dir
 from course_utils.data import load_pictures
+from course_utils.doctor import figures
+from course_utils.gradcam import maps_of
+from course_utils.groups import inspect_groups
 from course_utils.ladder import climb, climbed
 from course_utils.lr import lr_find, state_of
+from course_utils.scaling import costs
 from course_utils.search import open_study, random_sampler, search
 from course_utils.train import fit, make_learner, train
+from course_utils.transfer import fit_head, frozen_features
+from course_utils.tta import symmetric_views, tta
+from course_utils.your_pictures import near_duplicates
 pics = load_pictures('solar', size=32, limit=160)
 learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu'); fit(learn, 1)
 study = open_study('s', random_sampler())
 long = dict(arch='resnet10t', epochs=500, quiet=True, device='cpu')
 hooks = lambda: [len(d) for m in learn.model.modules() for k, d in vars(m).items() if 'hooks' in k]
+averaged, coarse, kept_features = tta(learn.model, pics)[0], maps_of(learn.model, pics.x[:4]), frozen_features(learn.model, pics, pics.valid)[0]
 was, hooked, cbs = state_of(learn), hooks(), list(learn.cbs)
+weights = {k: v.clone() for k, v in learn.model.state_dict().items()}
+def untouched():
+    same = all(torch.equal(v, weights[k]) for k, v in learn.model.state_dict().items())
+    return same and hooks() == hooked and all(p.requires_grad for p in learn.model.parameters()) and torch.is_grad_enabled()
 '''
 STOPPED = {  # what is stopped, and what must hold in the same kernel afterwards
     'load_pictures': ("load_pictures('solar', size=96)", "assert not list((cache_dir()/'pictures').glob('.*')); load_pictures('solar', size=96, limit=50)"),
     'lr_find': ('lr_find(learn, 1e-9, 1e-8, n=5000)', 'assert state_of(learn) == was; lr_find(learn, n=5); assert state_of(learn) == was'),
+    # each leaves the model alone, so this comes before what trains it
+    'tta': ('tta(learn.model, pics, symmetric_views() * 500)', 'assert untouched() and np.array_equal(tta(learn.model, pics)[0], averaged)'),
+    'maps_of': ('maps_of(learn.model, np.repeat(pics.x, 300, 0))', 'assert untouched() and np.allclose(maps_of(learn.model, pics.x[:4]), coarse)'),
+    'frozen_features': ('frozen_features(learn.model, pics, np.tile(pics.train, 300))', 'assert untouched() and torch.equal(frozen_features(learn.model, pics, pics.valid)[0], kept_features)'),
+    'fit_head': ('fit_head(torch.nn.Linear(8, 2), torch.zeros(64, 8), torch.zeros(64, dtype=torch.long), epochs=10**6)', 'assert torch.is_grad_enabled()'),
+    'costs': ('costs(learn.model, 32, n=10**5)', "assert untouched() and costs(learn.model, 32, n=1)['parameters'] > 0"),
+    'near_duplicates': ('near_duplicates(np.repeat(pics.x, 60, 0))', 'near_duplicates(pics.x)'),
+    'preflight': ("figures('smoke', rounds=10**4)", "assert figures('smoke', rounds=1)['train_s'] > 0 and not torch.is_autocast_enabled('cpu')"),
     'fit': ('fit(learn, 500)', "assert hooks() == hooked and list(learn.cbs) == cbs; fit(learn, 1); assert learn.history.rows[-1]['valid_loss'] > 0"),
+    'inspect_groups': ('inspect_groups(learn, 1e-4, k=10**4)', 'assert list(learn.cbs) == cbs and len(inspect_groups(learn, 1e-4, k=2)) == 2'),
     'train': ('train(pics, keep=True, **long)', "assert not list((cache_dir()/'runs').glob('*')); train(pics, keep=True, **{**long, 'epochs': 1})"),
     'search': ('search(study, lambda t: train(pics, lr_max=t.suggest_float("x", 1e-4, 1e-3), **long).accuracy, 2)',
                "assert [t.state.name for t in study.trials] == ['FAIL', 'WAITING']; assert len(search(study, lambda t: t.suggest_float('x', 1e-4, 1e-3), 2)) == 2"),
@@ -339,6 +361,17 @@ def test_ctrl_c_at_each_event(pics, event):
     assert len(learn.history.rows) >= 1
 
 
+@pytest.mark.parametrize('changes', [BalancedLoss, BalancedSampler])
+def test_ctrl_c_undoes_what_a_callback_changed(pics, changes):
+    "Such as the weights of the loss, and how pictures are drawn: fastai asks no callback to tidy up after a Ctrl-C."
+    def left(how):
+        learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+        loss = learn.loss_func
+        with pytest.raises(KeyboardInterrupt): how(learn, [changes, Stop('after_pred')])
+        return learn.loss_func is not loss or 'shuffle_fn' in vars(learn.dls.train)
+    assert not left(lambda learn, cbs: fit(learn, 1, cbs=cbs)) and left(lambda learn, cbs: learn.fit(1, cbs=cbs))
+
+
 def test_bfloat16_ends_with_a_training_that_is_stopped(pics):
     "fastai leaves it open in the middle of a step. All that follows would be computed in it, with the weights of that step."
     class OnCPU(MixedPrecision):
@@ -371,16 +404,29 @@ SPOIL = {
     'no history': lambda run, trap: (run/'history.json').write_text('{}'),
     'half a line': lambda run, trap: (run/'config.json').write_text('{"a'),
 }
+def flip_a_bit(file):
+    b = bytearray(file.read_bytes()); b[len(b) // 2] ^= 1
+    file.write_bytes(b)
+FLIPPED = {f'a flipped bit in {name}': lambda run, trap, name=name: flip_a_bit(run/name) for name in ('model.pt', 'valid.npz')}
 
-@pytest.mark.parametrize('spoil', SPOIL)
+@pytest.mark.parametrize('spoil', SPOIL | FLIPPED)
 def test_a_kept_run_that_was_tampered_with_is_trained_again(pics, cache, tmp_path, capsys, spoil):
+    "What was done on purpose comes with the right checksums: nothing rests on them but what nobody meant."
     first = train(pics, keep=True, **SMALL)
     [run] = (cache/'runs').iterdir()
-    SPOIL[spoil](run, tmp_path/'trap')
+    (SPOIL | FLIPPED)[spoil](run, tmp_path/'trap')
+    if spoil in SPOIL: (run/'history.json').write_text(json.dumps(json.loads((run/'history.json').read_text()) | dict(sha256=digests(run))))
     again = train(pics, keep=True, **SMALL)
     assert again.learn is not None and np.array_equal(again.probs, first.probs)
     assert capsys.readouterr().out.count('damaged') == 1 and not (tmp_path/'trap').exists()
     assert train(pics, keep=True, **SMALL).learn is None
+
+
+def test_torch_does_not_see_a_flipped_bit(tmp_path):
+    "The reason for the checksums. If this fails one day, they may go."
+    torch.save(dict(a=torch.zeros(1000)), tmp_path/'x.pt')
+    flip_a_bit(tmp_path/'x.pt')
+    assert torch.load(tmp_path/'x.pt', weights_only=True)['a'].any()
 
 
 def test_a_pickle_in_the_picture_cache_runs_nothing(cache, tmp_path, capsys):
@@ -464,7 +510,7 @@ def noise(seed, w=40, h=40): return Image.fromarray(np.random.default_rng(seed).
 def test_one_pixel_and_twenty_thousand(tmp_path, wh):
     noise(0, *wh).save(tmp_path/'x.png')
     x, _, seen = read_picture(tmp_path/'x.png', 32)
-    assert x.shape == (32, 32, 3) and seen == wh and x.std() > 0 or wh == (1, 1)
+    assert x.shape == (32, 32, 3) and seen == wh and (x.std((0, 1)).max() > 0) == (wh != (1, 1))
 
 
 ATTACKS = ['<img src=x onerror=alert(1)>', '"><svg onload=alert(1)>', "' onmouseover='alert(1)", '<script>alert(1)<∕script>']
@@ -498,7 +544,8 @@ def odd(tmp_path_factory):
 
 def all_html(top, pics, run):
     "Everything that shows a name, as a browser gets it."
-    from course_utils.cards import Guess
+    from course_utils.cards import Guess, card_said
+    from course_utils.doctor import Finding, Findings
     from course_utils.errors import analyse
     from course_utils.explore import Explorer, Slider
     from course_utils.learn import Verdict, in_html
@@ -518,6 +565,9 @@ def all_html(top, pics, run):
     yield 'errors', e.html()
     yield 'errors, live', ''.join(w.value for w in every(e.widget) if type(w).__name__ == 'HTML')
     yield 'advice', recommend(str(top))._repr_html_()
+    said = card_said('00', [dict(what=name, expected=name, obtained='1', guess=name, verdict='near')], 'near', [f'The class {name} has few.'], None)
+    yield 'result card', said._repr_html_()
+    yield 'doctor', Findings([Finding('bad', name, name, name=name)])._repr_html_()
 
 def every(w):
     yield w
@@ -534,7 +584,7 @@ def test_odd_names_are_learnt_and_no_name_becomes_markup(odd):
 
 def test_without_escaping_it_would(odd, monkeypatch):
     monkeypatch.setattr(html, 'escape', lambda s, *_: s)
-    assert {'figure', 'card', 'guess', 'exercise', 'explorer', 'advice'} <= {what for what, text in all_html(*odd) if Attacks(text).found}
+    assert {'figure', 'card', 'guess', 'exercise', 'explorer', 'advice', 'result card', 'doctor'} <= {what for what, text in all_html(*odd) if Attacks(text).found}
 
 
 def test_a_kept_run_of_odd_names_is_found(odd, cache):

@@ -84,8 +84,9 @@ M.measure('ladder', runs, M.measure_rung, Path({path!r}))
     script = lambda name: [sys.executable, '-c', code.format(root=str(ROOT), path=str(tmp_path/name))]
     p = subprocess.Popen(script('killed.json'), stdout=subprocess.PIPE, text=True)
     for _ in range(random.randint(1, 3)): p.stdout.readline()  # 'go', and a line for each run that is kept
-    time.sleep(random.random())
-    p.send_signal(signal.SIGKILL); p.wait()
+    time.sleep(.4 * random.random())
+    p.send_signal(signal.SIGKILL)
+    assert p.wait() == -signal.SIGKILL, 'it had ended by itself'
     for name in ('killed.json', 'alone.json'): subprocess.run(script(name), check=True, stdout=subprocess.PIPE)
     strip = lambda name: {k: {f: v for f, v in r.items() if f not in ('seconds', 'date')} for k, r in json.loads((tmp_path/name).read_text())['runs'].items()}
     assert strip('killed.json') == strip('alone.json') and len(strip('alone.json')) == 4

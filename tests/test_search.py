@@ -192,6 +192,23 @@ def test_a_living_worker_is_left_in_peace(path, tmp_path):
     assert states(study_at(path)) == ['COMPLETE']
 
 @needs_fork
+@pytest.mark.parametrize('hours', [-1, 1])
+@pytest.mark.fault
+def test_a_clock_that_is_set_changes_nothing(path, tmp_path, monkeypatch, hours):
+    "This machine's clock jumps: who is killed is still found, and who lives is left in peace."
+    for takes, killed in ((30., True), (2., False)):
+        at = f'{path}-{killed}'
+        other = start(at, 1, takes, .1, tmp_path/'log')
+        while not any(t.params for t in study_at(at).trials): time.sleep(.05)
+        if killed: os.kill(other.pid, signal.SIGKILL); other.join()
+        now = time.time
+        with monkeypatch.context() as m:
+            m.setattr(time, 'time', lambda: now() + 3600 * hours)
+            search(study_at(at), objective if killed else lambda t: pytest.fail('its trial was taken'), 1, every=.1, quiet=True)
+        other.join(60)
+        assert states(study_at(at)) == (['FAIL', 'COMPLETE'] if killed else ['COMPLETE'])
+
+@needs_fork
 def test_without_a_heartbeat_it_would_be_taken(path, tmp_path, monkeypatch):
     "The mutant that shows that the test above can fail."
     from contextlib import nullcontext
