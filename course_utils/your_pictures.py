@@ -11,7 +11,7 @@ __all__ = ['NEAR', 'ALIKE', 'SIGNS', 'SMALL', 'UNEVEN', 'SIDES', 'RECIPE', 'exam
            'classify', 'with_copies', 'for_model', 'on_cpu', 'probabilities', 'quiet', 'export']
 
 # %% ../nbs/12_your_pictures.ipynb #548aa82e
-from .config import CourseError, cache_dir, data_dir, profile, whole_folder  # first: it quietens imports
+from .config import CourseError, cache_dir, data_dir, profile, whole_folder, write_whole  # first: it quietens imports
 
 import contextlib, copy, html, inspect, io, itertools, json, logging, math, os, re, warnings
 from dataclasses import dataclass
@@ -205,7 +205,7 @@ def on_counts(pics: Pictures) -> list:
     train, valid = (np.bincount(pics.y[i], minlength=len(pics.classes)) for i in (pics.train, pics.valid))
     (most, n_most), (least, n_least) = ((f"'{pics.classes[k]}'", train[k]) for k in (train.argmax(), train.argmin()))
     ratio, half = n_most / max(1, n_least), 1.96 * math.sqrt(.8 * .2 / max(1, valid.sum()))
-    head_only = 'nearly all epochs train the head alone, and the body learns at a tenth of its rate.'
+    head_only = 'only the head is trained: on so few pictures the body gets worse more easily than better.'
     return [
         Finding('few pictures', at_level(n_least < 50, n_least < 100),
                 f"{plural(train.sum(), 'training picture')} in {len(train)} classes; the fewest, {n_least}, are of {least}.",
@@ -313,13 +313,13 @@ def make_recipe(pics: Pictures, minutes: float, arch='tf_efficientnet_lite0') ->
     takes = lambda size: n * half * 1.4 * step_s * (size / at)**2 / 60  # an epoch of the head costs under half of one of all
     short = np.median(file_sizes(pics)[:, 0])
     size = max([64] + [s for s in (96, 128, 160, 192, 224) if s <= short and takes(s) <= minutes and name != 'smoke'])
-    # few pictures would spoil the body and the statistics of its BatchNorm: nearly all epochs for the head, and a tenth of the rate for the body
-    epochs = dict(epochs=1, freeze_epochs=2 * half, lr_max=[2e-4, 2e-3]) if n < SMALL else dict(epochs=half, freeze_epochs=half, lr_max=2e-3)
+    # In so few steps, BatchNorm's statistics get halfway from ImageNet's to those of a small batch, and the answers get worse: the body stays as it is.
+    epochs = dict(epochs=0, freeze_epochs=2 * half) if n < SMALL else dict(epochs=half, freeze_epochs=half)
     augment = {'brightness and contrast': .2}
     if on_flips(pics.classes).level != 'trouble': augment['horizontal flip'] = .5
     if not greys(pics.x).any(): augment['RGB shift'] = .2
     weights = bool(counts.max() >= UNEVEN * max(1, counts.min()))
-    return dict(arch=arch, size=size, **epochs, bs=bs, augment=augment, weights=weights, minutes=round(takes(size), 1))
+    return dict(arch=arch, size=size, **epochs, lr_max=2e-3, bs=bs, augment=augment, weights=weights, minutes=round(takes(size), 1))
 
 # %% ../nbs/12_your_pictures.ipynb #53cf6453
 @dataclass
@@ -342,9 +342,9 @@ class Advice:
         return f"{self.name}: {plural(len(self.pics), 'picture')}, {plural(len(self.troubles), 'trouble')}{which}."
     @property
     def recipe_words(self) -> str:
-        r, rates = self.recipe, ' and '.join(f'{v:g}' for v in np.ravel(self.recipe['lr_max']))
-        return (f"{r['arch']} at {r['size']}×{r['size']} pixels; {plural(r['freeze_epochs'], 'epoch')} of the head alone and {r['epochs']} of all; "
-                f"batches of {r['bs']}, highest rate {rates}; {', '.join(f'{k} {p:g}' for k, p in r['augment'].items())}"
+        r, then = self.recipe, f" and {self.recipe['epochs']} of all" if self.recipe['epochs'] else ''
+        return (f"{r['arch']} at {r['size']}×{r['size']} pixels; {plural(r['freeze_epochs'], 'epoch')} of the head alone{then}; "
+                f"batches of {r['bs']}, highest rate {r['lr_max']:g}; {', '.join(f'{k} {p:g}' for k, p in r['augment'].items())}"
                 f"{'; classes weighed' if r['weights'] else ''}. "
                 f"About {r['minutes']:g} minutes on this machine, from a timed step.")
     def __repr__(self):
@@ -495,8 +495,7 @@ def write_notebook(advice: Advice, folder: Path):
     try:
         same = next((p for p in sorted(folder.glob('recipe*.ipynb')) if p.read_text(encoding='utf-8', errors='replace') == text), None)
         advice.notebook = same or folder/f"{free_stem(folder, 'recipe', ['ipynb'])}.ipynb"
-        if not same:
-            with advice.notebook.open('x', encoding='utf-8') as f: f.write(text)
+        if not same: write_whole(advice.notebook, text)
     except OSError as e: raise CourseError(f"The recipe could not be written into {folder} ({e.strerror or e}): allow it there, or write=False.") from None
     taken = '' if same or advice.notebook.stem == 'recipe' else 'recipe.ipynb was there already and is left as it is. '
     advice.said = f"{taken}A notebook that does all this {'lies in' if same else 'was written into'} the folder: {advice.notebook.name}."

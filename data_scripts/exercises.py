@@ -7,6 +7,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from course_utils.learn import all_exercises  # noqa: E402
+from data_scripts.lessons import write as write_notebook  # noqa: E402
 
 INTRO = """## Exercises
 
@@ -48,7 +49,7 @@ def main():
         path = notebook(lesson)
         nb = nbformat.read(path, 4)
         new = with_exercises(nb, lesson)
-        if new != nb: nbformat.write(new, path); changed += 1
+        if new != nb: write_notebook(new, path); changed += 1
     print(f'Wrote the exercises of {changed} lesson{"s" * (changed != 1)}.')
 
 

@@ -7,6 +7,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from course_utils.glossary import TERMS, occurrences  # noqa: E402
+from data_scripts.lessons import write as write_notebook  # noqa: E402
 
 PAGE = 'nbs/glossary.ipynb'
 MOST = 6  # words of other lessons named at a lesson's end
@@ -40,7 +41,7 @@ def section(lesson, text) -> str:
     "The cell at a lesson's end. A heading of its own keeps it out of the exercises."
     link = lambda t: f'[{t.name}](glossary.ipynb#{t.anchor})'
     here, others = (', '.join(map(link, ts)) for ts in words(lesson, text))
-    return '## Words of this lesson\n\n' + '\n\n'.join(([here + '.'] if here else []) + ([f"{'From' if here else 'All from'} other lessons: {others}."] if others else []))
+    return '## Words of this lesson\n\n' + '\n\n'.join(([here + '.'] if here else []) + ([f"{'From' if here else 'All from'} other lessons: {others}."] if others else []) + ['What to try when: [the cheat sheet](cheat_sheet.ipynb).'])
 
 
 def with_words(nb, lesson):
@@ -76,7 +77,7 @@ def main(folder=ROOT):
     changed = 0
     for path, write in [*((p, lambda nb, n=n: with_words(nb, n)) for n, p in lessons(folder).items()), (folder/PAGE, lambda nb: with_terms(nb, folder))]:
         nb = nbformat.read(path, 4)
-        if (new := write(nb)) != nb: nbformat.write(new, path); changed += 1
+        if (new := write(nb)) != nb: write_notebook(new, path); changed += 1
     print(f'Wrote the words of {changed} notebook{"s" * (changed != 1)}.')
 
 

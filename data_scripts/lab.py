@@ -15,6 +15,16 @@ def options(root, port) -> list:
             *(['--allow-root'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else [])]
 
 
+def environment() -> dict:
+    "The server's, and so the kernels'."
+    # The environment's own kernel comes before one of the same name in the home folder.
+    env = dict(os.environ, JUPYTER_PREFER_ENV_PATH='1', PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', '')]))
+    env.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
+    # A folder is named from where the learner stands; kernels start elsewhere.
+    if (data := env.get('COURSE_DATA')) and (folder := Path(data).expanduser()).is_dir(): env['COURSE_DATA'] = str(folder.resolve())
+    return env
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--port', default='8888')
@@ -31,13 +41,10 @@ def main():
     page = Path(sys.prefix)/'etc'/'jupyter'/'labconfig'/'page_config.json'
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(json.dumps({'disabledExtensions': {'@jupyterlab/apputils-extension:announcements': True}}))
-    # The environment's own kernel comes before one of the same name in the home folder.
-    env = dict(os.environ, JUPYTER_PREFER_ENV_PATH='1', PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', '')]))
-    env.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
     lab = subprocess.Popen([sys.executable, '-m', 'jupyterlab', *options(ROOT, a.port), '--ServerApp.open_browser=' + str(not a.no_browser),
                             '--ServerApp.answer_yes=True', '--log-level=WARN',  # quiet, but for what goes wrong and the address with its token
                             # A workspace of its own: another project's open tabs are not looked for here.
-                            f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME}'], env=env)
+                            f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME}'], env=environment())
     print(f'JupyterLab starts on http://127.0.0.1:{a.port}/ and opens the course home; Ctrl-C stops it.', flush=True)
     signal.signal(signal.SIGTERM, lambda *_: lab.terminate())
     # Ctrl-C reaches JupyterLab too: wait until it has stopped its kernels.

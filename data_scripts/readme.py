@@ -3,6 +3,8 @@ import json, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from course_utils.config import write_whole  # noqa: E402
 
 
 def mark(what, end): return f"<!-- {what}:{'end' if end else 'start'} -->"
@@ -60,7 +62,7 @@ def update(folder=ROOT):
         if text.count(start) != 1 or text.count(end) != 1: sys.exit(f'README.md needs {start} and {end}, once each.')
         before, after = text.split(start)[0], text.split(end)[1]
         text = f'{before}{start}\n{table(folder)}\n{end}{after}'
-    (folder/'README.md').write_text(text)
+    write_whole(folder/'README.md', text)
 
 
 if __name__ == '__main__':

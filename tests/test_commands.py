@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from data_scripts import lab
+
 ROOT = Path(__file__).parent.parent
 LAB, SITE = ROOT/'data_scripts'/'lab.py', ROOT/'data_scripts'/'site.py'
 
@@ -49,6 +51,14 @@ def test_too_old_a_python(tmp_path):
     for f in ('Makefile', 'constraints.txt', 'pyproject.toml'): (tmp_path/f).write_bytes((ROOT/f).read_bytes())
     r = subprocess.run(['make', 'lab', 'PYTHON=false'], cwd=tmp_path, capture_output=True, text=True)
     assert r.returncode != 0 and 'No Python from 3.11 up was found' in r.stderr and not (tmp_path/'.venv').exists()
+
+
+def test_own_pictures_are_named_from_where_the_learner_stands(tmp_path, monkeypatch):
+    "`COURSE_DATA=folder make lab`: kernels start in another folder. The name of a fetched data set stays a name."
+    (tmp_path/'my pictures').mkdir(); monkeypatch.chdir(tmp_path)
+    for given, want in {'my pictures': str(tmp_path/'my pictures'), 'cats_dogs': 'cats_dogs'}.items():
+        monkeypatch.setenv('COURSE_DATA', given)
+        assert lab.environment()['COURSE_DATA'] == want
 
 
 @pytest.mark.fault

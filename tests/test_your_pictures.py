@@ -1,5 +1,5 @@
 """`recommend` names the trouble that was planted, its notebook runs, and the exported file needs no course."""
-import json, os, subprocess, sys
+import json, os, shutil, subprocess, sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def test_what_it_finds_and_what_it_misses():
 
 def test_tiny_and_imbalanced(advised):
     assert {'few pictures', 'balance', 'held out'} <= set(advised.troubles) and 'leakage' not in advised.troubles
-    assert '30' in advised['balance'].found and advised.recipe['weights'] and advised.recipe['freeze_epochs'] > 0
+    assert '30' in advised['balance'].found and advised.recipe['weights'] and advised.recipe['epochs'] == 0 < advised.recipe['freeze_epochs']
 
 
 def test_grey(tmp_path):
@@ -174,17 +174,29 @@ def test_a_file_that_is_there_stays(advised, tiny):
     assert again.notebook == advised.notebook and 'lies in' in again.said, 'the same notebook is not written twice'
 
 
-@pytest.fixture(scope='module')
-def ran(advised, tiny):
-    nb = nbformat.read(advised.notebook, 4)
-    NotebookClient(nb, kernel_name='python3', timeout=600, coalesce_streams=True, resources={'metadata': {'path': str(tiny)}}).execute(env=dict(os.environ))
+def executed(advice):
+    nb = nbformat.read(advice.notebook, 4)
+    NotebookClient(nb, kernel_name='python3', timeout=600, coalesce_streams=True, resources={'metadata': {'path': str(advice.notebook.parent)}}).execute(env=dict(os.environ))
     return nb
 
-
-def test_the_notebook_runs_and_beats_the_majority(ran):
-    said = '\n'.join(o.get('text', '') for c in ran.cells for o in c.get('outputs', []) if o.output_type == 'stream' and o.name == 'stdout')
+def beats_the_majority(nb):
+    said = '\n'.join(o.get('text', '') for c in nb.cells for o in c.get('outputs', []) if o.output_type == 'stream' and o.name == 'stdout')
     percent = lambda start: float(said.split(start)[1].split('%')[0])
-    assert percent('\nAccuracy ') > percent('most frequent class: ') and 'Largest difference from the model' in said
+    return percent('\nAccuracy ') > percent('most frequent class: ') and 'Largest difference from the model' in said
+
+
+@pytest.fixture(scope='module')
+def ran(advised): return executed(advised)
+
+
+def test_the_notebook_runs_and_beats_the_majority(ran): assert beats_the_majority(ran)
+
+
+@pytest.mark.parametrize('trouble', ['colour', 'leakage'])
+def test_so_do_those_of_other_folders(trouble, leaky, tmp_path):
+    place = shutil.copytree(leaky, tmp_path/'leaky') if trouble == 'leakage' else folder_of(tmp_path/'grey', dict(waves=60, plain=60), grey=True)
+    advice = Y.recommend(place)
+    assert advice[trouble].level in ('trouble', 'note') and beats_the_majority(executed(advice))
 
 
 BLOCK = '''
