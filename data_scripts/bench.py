@@ -42,7 +42,7 @@ def in_turn(ways: dict, n: int, warm=True) -> dict:  # way → n seconds
     seconds, order = {name: [] for name in ways}, deque(ways.items())
     for k in tqdm(range(n + warm), disable=None, leave=False):
         order.rotate(-1)
-        for name, call in list(order):
+        for name, call in order:
             gc.collect()  # what the way before left behind is not this one's to clear away
             start = time.perf_counter()
             own = call()
