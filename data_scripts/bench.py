@@ -244,7 +244,7 @@ def lr_finder():
         took = time.perf_counter() - start
         last['torch-lr-finder'] = smooth(finder.history['loss'])
         return took
-    seconds = in_turn({'course': ours, 'fastai': fastais, 'torch-lr-finder': torchs}, pick(smoke=2, cpu=15))  # the same arithmetic: many turns tell noise from cost
+    seconds = in_turn({'course': ours, 'fastai': fastais, 'torch-lr-finder': torchs}, pick(smoke=2, cpu=11))  # the same arithmetic: many turns tell noise from cost
     return row(seconds, f'learning rate finder, {n} steps: seconds', difference=differences(last))
 
 def differences(last: dict) -> dict:
@@ -277,7 +277,7 @@ def tta_row():
     "ttach turns ready tensors eight ways; fastai draws one plain view and four random ones, here the course's own draws. Each is compared with the course on the same views."
     import ttach
     from tests.test_tta import by_fastai  # proven equal there
-    pics = load_pictures('solar', size=pick(smoke=32, cpu=64), limit=pick(smoke=160, cpu=None))
+    pics = load_pictures('solar', size=pick(smoke=32, cpu=64), limit=pick(smoke=160, cpu=1000))
     model, tfm = create_model(LITE, 2).eval(), pipeline(.33)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in norm_of(model))
     turned, drawn = symmetric_views(), random_views(tfm)
@@ -363,7 +363,7 @@ def lessons():
     return dict(what='lessons at profile cpu: seconds', unit='s', n=1, median=seconds, ratio={}, range={}, total_minutes=round(sum(seconds.values()) / 60, 1))
 
 
-ROWS = {'accuracy_solar': lambda: accuracy('solar'), 'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 1200), 'input_pipeline': input_pipeline, 'throughput': throughput,
+ROWS = {'accuracy_solar': lambda: accuracy('solar', 2000), 'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 900), 'input_pipeline': input_pipeline, 'throughput': throughput,
         'lr_finder': lr_finder, 'grad_cam': grad_cam, 'tta': tta_row, 'sliders': sliders, 'imports': imports, 'first_cell': first_cell, 'lessons': lessons}
 
 def setting() -> dict:
