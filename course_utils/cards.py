@@ -18,7 +18,7 @@ from IPython.display import display
 
 from .learn import Said, all_exercises, framed, in_html, kept
 from .report import read_results
-from .train import device_name, versions
+from .train import History, device_name, versions
 
 # %% ../nbs/reference/cards.ipynb #585001ff
 @dataclass
@@ -202,7 +202,8 @@ def result_card(
 
 def card_said(lesson, rows, worst, why, run) -> Said:
     head = f"{SIGNS[worst][0]} Lesson {lesson}: {worst}."
-    here = f"{device_name()}, profile {profile().name}" + (f", {run.seconds:.0f} s for the main training" if run is not None else '') + '. ' + ', '.join(f'{k} {v}' for k, v in versions().items()) + '.'
+    spent = [f'{run.seconds:.0f} s for the main training'] * (run is not None) + [f'{History.spent:.0f} s for all trainings since the kernel started'] * (History.spent >= 1)
+    here = ', '.join([device_name(), f'profile {profile().name}', *spent]) + '. ' + ', '.join(f'{k} {v}' for k, v in versions().items()) + '.'
     columns = ('what', 'expected', 'obtained', 'guess', 'verdict')
     text = '\n'.join([head, *(f"{r['what']}: expected {r['expected']}, obtained {r['obtained']}, your guess {r['guess']}. {r['verdict']}" for r in rows), *why, here])
     th = lambda t, scope: f'<th scope="{scope}" style="text-align:left">{html.escape(t)}</th>'

@@ -35,7 +35,7 @@ from .models import create_model, norm_of
 # %% ../nbs/reference/train.ipynb #d7e4409e
 class History(Callback):
     "Keeps loss and accuracy of every epoch, on training pictures (as they were seen, in train mode) and validation pictures."
-    order = 55  # after fastai's Recorder
+    order, spent = 55, 0.  # after fastai's Recorder; seconds of all epochs since the kernel started
     def __init__(self, quiet=False): self.quiet, self.bar = quiet, None
     def before_fit(self):
         self.rows, self.arrays = getattr(self, 'rows', []), getattr(self, 'arrays', {})  # arrays: what other callbacks want kept
@@ -52,6 +52,7 @@ class History(Callback):
             n, hits, loss = self.sums.get(training, (0, 0, 0))
             if n: row |= {f'{part}_loss': float(loss) / n, f'{part}_accuracy': float(hits) / n}
         self.rows.append(row | dict(lr=self.opt.hypers[-1]['lr'], seconds=time.perf_counter() - self.start))
+        History.spent += self.rows[-1]['seconds']
         self.bar.set_postfix_str(', '.join(f'{k} {v:.3f}' for k, v in row.items() if k != 'epoch'))
         if not np.isfinite(row.get('train_loss', 0)): raise CancelFitException  # `fit` says why
 

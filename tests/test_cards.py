@@ -173,6 +173,22 @@ def test_real_trainings_at_wrong_rates_are_named(lr, cause):
     assert cause in ' '.join(C.from_curves(pics, run, True))
 
 
+def test_a_card_says_the_seconds_of_all_trainings(said, places, monkeypatch):
+    "Lessons without one main training have seconds too; a kept run that was found cost none."
+    from course_utils.data import load_pictures
+    from course_utils.train import History, train
+    monkeypatch.setenv('COURSE_CACHE', str(places/'cache')); monkeypatch.setattr(History, 'spent', 0.)
+    pics = load_pictures('solar', size=32, limit=160)
+    runs = [train(pics, 'resnet10t', 1, keep=True, quiet=True, seed=seed) for seed in (0, 0, 1)]
+    assert History.spent == pytest.approx(sum(r.history.seconds.sum() for r in (runs[0], runs[2])))
+    monkeypatch.setattr(History, 'spent', 75.4)
+    result_card('04', pics, loss_change=-.1)
+    assert ', 75 s for all trainings since the kernel started. python' in said[0]
+    monkeypatch.setattr(History, 'spent', 0.)
+    result_card('04', pics, loss_change=-.1)
+    assert 'all trainings' not in said[1]
+
+
 def test_every_expected_value_can_be_read():
     "From the results that are kept: a name that has changed there would silently leave the card without its number."
     from course_utils.config import root
