@@ -202,8 +202,8 @@ def result_card(
 
 def card_said(lesson, rows, worst, why, run) -> Said:
     head = f"{SIGNS[worst][0]} Lesson {lesson}: {worst}."
-    spent = [f'{run.seconds:.0f} s for the main training'] * (run is not None) + [f'{History.spent:.0f} s for all trainings since the kernel started'] * (History.spent >= 1)
-    here = ', '.join([device_name(), f'profile {profile().name}', *spent]) + '. ' + ', '.join(f'{k} {v}' for k, v in versions().items()) + '.'
+    here = f"{device_name()}, profile {profile().name}" + (f", {run.seconds:.0f} s for the main training" if run is not None else '')
+    here += (f", {History.spent:.0f} s for all trainings since the kernel started" if History.spent >= 1 else '') + '. ' + ', '.join(f'{k} {v}' for k, v in versions().items()) + '.'
     columns = ('what', 'expected', 'obtained', 'guess', 'verdict')
     text = '\n'.join([head, *(f"{r['what']}: expected {r['expected']}, obtained {r['obtained']}, your guess {r['guess']}. {r['verdict']}" for r in rows), *why, here])
     th = lambda t, scope: f'<th scope="{scope}" style="text-align:left">{html.escape(t)}</th>'
