@@ -363,7 +363,7 @@ def lessons():
     return dict(what='lessons at profile cpu: seconds', unit='s', n=1, median=seconds, ratio={}, range={}, total_minutes=round(sum(seconds.values()) / 60, 1))
 
 
-ROWS = {'accuracy_solar': lambda: accuracy('solar', 2000), 'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 900), 'input_pipeline': input_pipeline, 'throughput': throughput,
+ROWS = {'accuracy_solar': lambda: accuracy('solar', 1500), 'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 800), 'input_pipeline': input_pipeline, 'throughput': throughput,
         'lr_finder': lr_finder, 'grad_cam': grad_cam, 'tta': tta_row, 'sliders': sliders, 'imports': imports, 'first_cell': first_cell, 'lessons': lessons}
 
 def setting() -> dict:
