@@ -17,6 +17,7 @@ import base64, hashlib, html, importlib.metadata, importlib.util, os, re, shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 # %% ../nbs/reference/doctor.ipynb #700b1cd6
 STATES = {'good': ('✓', '#009E73'), 'look': ('≈', '#E69F00'), 'bad': ('✗', '#D55E00')}
@@ -371,12 +372,14 @@ PARTS = ('train', 'valid', 'rest')
 
 def figures(
     name: str | None=None,  # a profile; None: the one in force
-    rounds: int=7,
+    seconds: float | None=None,  # how long to measure; None: 20, at smoke 1
 ) -> dict:  # seconds of a training step, of a validation step and of the rest; what was timed
-    "Times two training batches and a validation step, the fastest of `rounds` after a warm-up: the course's network and picture size, the solar cells."
+    "Times two training batches and a validation step, again and again, and takes the fastest after a warm-up: the course's network and picture size, the solar cells."
     p = profile(name)
+    if seconds is None: seconds = p.pick(smoke=1, cpu=20)
     import numpy as np, torch
-    from fastai.callback.core import Callback
+    from fastai.callback.core import Callback, CancelFitException
+    from tqdm import tqdm
     from course_utils.data import Pictures, decode, solar_cells
     from course_utils.train import left_usable, make_learner
     arch, size, bs = p.pick(smoke='resnet10t', cpu='tf_efficientnet_lite0'), p.pick(smoke=32, cpu=64, gpu=128), 32
@@ -392,14 +395,17 @@ def figures(
         def before_train(self): self.start = self.now()
         def after_train(self): times['train'].append((self.now() - self.start) / 2)
         def before_validate(self): self.start = self.now()
-        def after_validate(self): times['valid'].append(self.now() - self.start)
+        def after_validate(self):
+            times['valid'].append((end := self.now()) - self.start)
+            decode(list(t.path[:bs]), size, quiet=True); _draw()
+            times['rest'].append(time.perf_counter() - end)
+            bar.update(min(time.perf_counter() - begun, bar.total) - bar.n)
+            if len(times['rest']) > 1 and time.perf_counter() - begun >= seconds: raise CancelFitException
     learn = make_learner(Pictures('solar', x, classes, t, found), arch, bs=bs, quiet=True, workers=0)
-    with left_usable(learn): learn.fit(1 + rounds, 1e-4, cbs=Watch)
-    for _ in range(1 + min(rounds, 3)):
-        start = time.perf_counter()
-        decode(list(t.path[:bs]), size, quiet=True); _draw()
-        times['rest'].append(time.perf_counter() - start)
-    # other programs only ever add time: of two medians on one busy machine one was a third larger
+    begun = time.perf_counter()
+    with tqdm(total=seconds, bar_format='{l_bar}{bar}', desc='Timing this machine', leave=False) as bar, left_usable(learn): learn.fit(10**6, 1e-4, cbs=Watch)
+    # Other programs only ever add time, in spells of ten seconds and more: over five minutes of a busy machine
+    # the fastest round of three seconds was up to 35 % from its mean, of twenty seconds 21 %, of thirty 9 %.
     return {f'{part}_s': round(min(s[1:]), 5) for part, s in times.items()} | dict(what=f'{arch}, {size} px, batches of {bs}')
 
 def _draw():
@@ -414,13 +420,13 @@ def _draw():
 
 # %% ../nbs/reference/doctor.ipynb #e2ccb258
 def predicted(
-    entry: dict,         # of results/lessons.json: `spent`, seconds on each part, and `preflight`, the figures of the machine that ran it
+    entry: dict,         # of results/lessons.json: `spent`, seconds on each part, and `preflight`, the figures of the machine that ran it; `earlier`, the same of runs before
     here: dict | None,   # `figures` of this machine, at the same profile
 ) -> dict | None:        # seconds on each part; None where it is not known
-    "How long a lesson will take here: each part times this machine's figure over that machine's."
-    there, spent = entry.get('preflight'), entry.get('spent')
-    if not (there and spent and here) or there['what'] != here['what']: return None
-    return {part: spent[part] * here[f'{part}_s'] / there[f'{part}_s'] for part in PARTS}
+    "How long a lesson will take here: each part times this machine's figure over that machine's, the median over the runs."
+    runs = [(r['spent'], r['preflight']) for r in (entry, *entry.get('earlier', ())) if r.get('spent') and r.get('preflight')]
+    runs = [(spent, there) for spent, there in runs if here and there['what'] == here['what']]
+    return {part: median(spent[part] / there[f'{part}_s'] for spent, there in runs) * here[f'{part}_s'] for part in PARTS} if runs else None
 
 def in_minutes(parts: dict | None) -> str:
     "A prediction in words."
@@ -432,7 +438,7 @@ def preflight(
     lesson: str='',   # its number, `04`; empty: every lesson, at every profile whose seconds are kept
     measure=figures,  # profile → figures
 ):
-    "Predicts minutes on this machine, at the profile in force first. Raises `CourseError` where there is no such lesson."
+    "Predicts minutes on this machine, at the profile in force first; it takes 20 s for each profile that lessons were measured at. Raises `CourseError` where there is no such lesson."
     from course_utils.config import CourseError
     from course_utils.report import Card, read_results
     entries = read_results('lessons')

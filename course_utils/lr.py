@@ -183,8 +183,7 @@ def lr_find(
     if not any(p.requires_grad for p in learn.model.parameters()): raise CourseError("Every parameter of this model is frozen, so no rate changes anything: unfreeze a group first.")
     sweep = Sweep(start, end, n)
     with untouched(learn), learn.no_logging(), left_usable(learn):
-        for cb in learn.cbs:
-            if isinstance(cb, (Recorder, History)): cb.run_train = False  # their notes of each step would be thrown away
+        learn.cbs[:] = [cb for cb in learn.cbs if not isinstance(cb, (Recorder, History))]  # their notes of each step would be thrown away
         learn.fit(n // len(learn.dls.train) + 1, cbs=sweep)
     return Curve(np.array(sweep.lrs), np.array(sweep.raw), n)
 

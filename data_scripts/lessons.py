@@ -247,6 +247,12 @@ def report(rows) -> list:
     return out
 
 
+def earlier(old, seconds, n=4):
+    "The runs before, the newest first, for a prediction that no single busy moment decides. One that took 1.5 times as long or as short was another lesson."
+    those = [{k: r[k] for k in ('spent', 'preflight')} for r in (old, *old.get('earlier', ())) if r.get('spent') and r.get('preflight')]
+    return [r for r in those if 2 / 3 <= sum(r['spent'].values()) / seconds <= 3 / 2][:n]
+
+
 def save(path, nb, seconds, profile, scratch, here=None, predicted_s=None):
     "Keeps a whole run: the outputs, the numbers the lesson measured, its seconds and what was predicted, and the machine's pre-flight."
     top = home(path).parent
@@ -258,8 +264,10 @@ def save(path, nb, seconds, profile, scratch, here=None, predicted_s=None):
         if f.is_file() and not (old.exists() and old.read_bytes() == f.read_bytes()):
             old.parent.mkdir(parents=True, exist_ok=True)
             write_whole(old, f.read_text())
-    file, d = timetable(path)
-    d.setdefault(path.stem, {})[profile] = dict(seconds=round(seconds, 1), predicted_s=predicted_s and round(predicted_s, 1), spent=spent(seconds, scratch), preflight=here, **machine(profile))
+    (file, d), m = timetable(path), machine(profile)
+    old = d.setdefault(path.stem, {}).get(profile, {})
+    d[path.stem][profile] = dict(seconds=round(seconds, 1), predicted_s=predicted_s and round(predicted_s, 1), spent=spent(seconds, scratch), preflight=here, **m,
+                                 earlier=earlier(old, seconds) if old.get('device') == m['device'] else [])
     write_whole(file, json.dumps(d, indent=1, sort_keys=True) + '\n')
 
 

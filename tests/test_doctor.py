@@ -268,6 +268,20 @@ def test_rule_of_three(here, seconds):
     assert sum(parts.values()) == pytest.approx(seconds) and set(parts) == set(D.PARTS)
 
 
+def test_the_median_run_decides():
+    "Not the last one, in whose pre-flight the machine may have been busy; figures of another network are left out."
+    busy, other = dict(ENTRY, preflight=machine(train=3, valid=3, rest=3)), dict(ENTRY, preflight={**machine(train=1 / 9), 'what': 'another network'})
+    total = lambda *runs: sum(D.predicted(dict(runs[0], earlier=list(runs[1:])), HERE).values())
+    assert total(busy) == pytest.approx(100) and total(busy, ENTRY, ENTRY) == total(ENTRY, busy, ENTRY, other) == pytest.approx(300)
+
+
+def test_runs_before_are_kept_until_the_lesson_changes():
+    run = lambda s: dict(spent=dict(train=s, valid=0., rest=0.), preflight=HERE, seconds=s, predicted_s=1.)
+    old = dict(run(100.), earlier=[run(110.), run(200.), run(90.), run(95.), run(105.)])
+    assert [r['spent']['train'] for r in L.earlier(old, 100.)] == [100., 110., 90., 95.] and set(L.earlier(old, 100.)[0]) == {'spent', 'preflight'}
+    assert [r['spent']['train'] for r in L.earlier(old, 300.)] == [200.] and L.earlier({}, 100.) == L.earlier(dict(seconds=3., preflight=None), 100.) == []
+
+
 @pytest.mark.parametrize('entry, here', [({}, HERE), (ENTRY, None), ({**ENTRY, 'preflight': None}, HERE), ({**ENTRY, 'spent': None}, HERE),
                                          (dict(seconds=300.), HERE), (ENTRY, {**HERE, 'what': 'another network'})])
 def test_nothing_is_predicted_from_nothing(entry, here):
