@@ -18,7 +18,7 @@ from functools import wraps
 from typing import NamedTuple
 
 import numpy as np, torch
-from fastai.callback.core import Callback, CancelFitException, CancelValidException
+from fastai.callback.core import Callback, CancelEpochException, CancelFitException
 from fastai.learner import Learner, Metric, Recorder
 from fastai.optimizer import Optimizer
 
@@ -39,7 +39,7 @@ def smooth(
 
 class Sweep(Callback):
     "Multiplies the rate by the same factor at every step, and writes down rates and losses (Smith 2015, arXiv 1506.01186)."
-    order, run_valid = 60, False
+    order = 60
     def __init__(self, start, end, n): self.start, self.end, self.n, self.lrs, self.raw = start, end, n, [], []
     def before_batch(self):
         self.lrs.append(self.start * (self.end / self.start) ** (len(self.lrs) / self.n))
@@ -48,7 +48,7 @@ class Sweep(Callback):
         self.raw.append(self.loss.item())
         so_far = smooth(self.raw)
         if len(self.raw) == self.n or not so_far[-1] <= 4 * so_far.min(): raise CancelFitException  # `not`: it may be no number
-    def before_validate(self): raise CancelValidException
+    def after_train(self): raise CancelEpochException  # before the network is set to validate
 
 # %% ../nbs/03_lr_finder.ipynb #bb3c59c4
 def keep_weights(learn):

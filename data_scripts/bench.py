@@ -238,14 +238,14 @@ def lr_finder():
         class Batches(TrainDataLoaderIter):
             def __init__(self): self._it = iter(b for _ in range(n) for b in learn.dls.train)
             def __next__(self): return next(self._it)
-        finder = LRFinder(learn.model, opt, nn.CrossEntropyLoss(), device='cpu')
         start = time.perf_counter()
+        finder = LRFinder(learn.model, opt, nn.CrossEntropyLoss(), device='cpu')  # here it copies the weights, as the others do inside
         finder.range_test(Batches(), end_lr=1e-6 * (end / 1e-6) ** ((n - 1) / n), num_iter=n, smooth_f=0, diverge_th=1e9)
         finder.reset()  # as ours and fastai's: the weights as they were
         took = time.perf_counter() - start
         last['torch-lr-finder'] = smooth(finder.history['loss'])
         return took
-    seconds = in_turn({'course': ours, 'fastai': fastais, 'torch-lr-finder': torchs}, pick(smoke=2, cpu=11))  # the same arithmetic: many turns tell noise from cost
+    seconds = in_turn({'course': ours, 'fastai': fastais, 'torch-lr-finder': torchs}, pick(smoke=2, cpu=25))  # the same arithmetic: many turns tell noise from cost
     return row(seconds, f'learning rate finder, {n} steps: seconds', difference=differences(last))
 
 def differences(last: dict) -> dict:
