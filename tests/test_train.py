@@ -198,19 +198,21 @@ def test_on_a_gpu(pics):
     assert seen == {('cuda', want)} and next(learn.model.parameters()).dtype == torch.float32 and np.isfinite(learn.history.rows[-1]['valid_loss'])
 
 
-BATCHES = """import sys
+STEPS = """import sys
 if 'course' in sys.argv: import course_utils.config
 import resource, torch
-def batch(): return [torch.ones(2**21) for _ in range(20)]  # 20 blocks of 8 MiB, as a step's activations are
-batch(); batch()
+from torch import nn
+model = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())
+def step(): model(torch.ones(32, 3, 64, 64)).sum().backward(); model.zero_grad()
+for _ in range(3): step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10): batch()
+for _ in range(10): step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"""
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason="only glibc's malloc hands the memory of each batch back")
 def test_the_memory_of_a_batch_is_used_again():
     "Every page that the system gives anew is zeroed first, in each step."
     env = {k: v for k, v in os.environ.items() if not k.startswith(('MALLOC_', 'GLIBC_TUNABLES'))}
-    def faults(*args): return int(subprocess.run([sys.executable, '-c', BATCHES, *args], capture_output=True, text=True, env=env, check=True).stdout)
+    def faults(*args): return int(subprocess.run([sys.executable, '-c', STEPS, *args], capture_output=True, text=True, env=env, check=True).stdout)
     ours, plain = faults('course'), faults()
-    assert 10 * ours < plain, f'{ours} pages were given anew, {plain} without the course'
+    assert 2 * ours < plain, f'{ours} pages were given anew, {plain} without the course'
