@@ -154,12 +154,12 @@ def too_little_memory(learn: Learner) -> CourseError:
     if torch.cuda.is_available(): torch.cuda.empty_cache()
     n, side, fits = learn.dls.train.bs, learn.dls.train.x.shape[1], batch_that_fits(learn)
     what = f"The memory does not hold a training step of {n} pictures of {side}×{side} pixels"
-    try: fits and black_step(learn, fits)  # and in this thread?
+    if not fits: return CourseError(f"{what}, nor of 2: load the pictures at a smaller size, such as size={max(32, side // 2)}, or take a smaller model.")
+    try: black_step(learn, fits)  # the thread that ran out may be the one that gets no kernel ever after
     except Exception as e:
         if not out_of_memory(e): raise
         return CourseError(f"{what}, and what is left of it is of no use: restart the kernel and pass bs={fits}, or load the pictures at a smaller size.")
-    if fits: return CourseError(f"{what}: pass bs={fits}, which fits, or load the pictures at a smaller size.")
-    return CourseError(f"{what}, nor of 2: load the pictures at a smaller size, such as size={max(32, side // 2)}, or take a smaller model.")
+    return CourseError(f"{what}: pass bs={fits}, which fits, or load the pictures at a smaller size.")
 
 @contextmanager
 def left_usable(learn: Learner):
