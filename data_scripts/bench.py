@@ -19,14 +19,15 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from course_utils.augment import pipeline, share_generator
-from course_utils.data import load_pictures
-from course_utils.gradcam import gradcam
-from course_utils.lr import lr_find, smooth
+from course_utils.techniques.augment import pipeline, share_generator
+from course_utils.data.pictures import load_pictures
+from course_utils.techniques.gradcam import gradcam
+from course_utils.techniques.lr_finder import lr_find, smooth
 from course_utils.models import create_model, norm_of
-from course_utils.train import device_name, make_learner, train, versions
-from course_utils.transfer import FreezeBatchNorm
-from course_utils.tta import random_views, symmetric_views, tta
+from course_utils.training.learner import device_name, make_learner, versions
+from course_utils.training.train import train
+from course_utils.training.batchnorm import FreezeBatchNorm
+from course_utils.techniques.tta import random_views, symmetric_views, tta
 from data_scripts import lessons as L
 
 LITE = 'tf_efficientnet_lite0'
@@ -313,7 +314,7 @@ def sliders():
 
 # ---- f: the wait before the first thing happens ----
 
-IMPORTS = {'course': 'import course_utils.augment, course_utils.train, course_utils.report', 'fastai': 'from fastai.vision.all import *'}
+IMPORTS = {'course': 'import course_utils.techniques.augment, course_utils.training.train, course_utils.report.stats', 'fastai': 'from fastai.vision.all import *'}
 
 def child(code, **env) -> list:
     "What the code prints, as numbers, in a process of its own."

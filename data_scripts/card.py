@@ -4,8 +4,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from course_utils.augment import SEVEN, Draws  # noqa: E402
-from course_utils.data import grid, photo  # noqa: E402
+from course_utils.techniques.augment import SEVEN, Draws# noqa: E402
+from course_utils.show.draw import grid# noqa: E402
+from course_utils.data.sources import photo# noqa: E402
 
 import numpy as np  # noqa: E402
 import yaml  # noqa: E402

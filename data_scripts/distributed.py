@@ -6,9 +6,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from course_utils.config import CourseError, write_whole  # noqa: E402
-from course_utils.data import load_pictures  # noqa: E402
-from course_utils.train import Callback, device_name, fit, make_learner, nn, torch  # noqa: E402
+from course_utils.config import CourseError, write_whole# noqa: E402
+from course_utils.data.pictures import load_pictures# noqa: E402
+from course_utils.training.train import Callback, fit, nn, torch# noqa: E402
+from course_utils.training.learner import device_name, make_learner# noqa: E402
 from fastai.distributed import DistributedDL, num_distrib, rank_distrib, teardown_distrib  # noqa: E402
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from course_utils.doctor import Findings, examine, figures
+from course_utils.machine.doctor import Findings, examine
+from course_utils.machine.preflight import figures
 
 
 def main(argv=None):

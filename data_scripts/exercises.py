@@ -6,7 +6,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from course_utils.learn import all_exercises  # noqa: E402
+from course_utils.classroom.checker import all_exercises# noqa: E402
 from data_scripts.lessons import write as write_notebook  # noqa: E402
 
 INTRO = """## Exercises

@@ -6,7 +6,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from course_utils.glossary import TERMS, occurrences  # noqa: E402
+from course_utils.classroom.glossary import TERMS, occurrences# noqa: E402
 from data_scripts.lessons import write as write_notebook  # noqa: E402
 
 PAGE = 'nbs/glossary.ipynb'

@@ -15,10 +15,10 @@ from course_utils.config import CourseError, cache_dir, profile, results_dir, wr
 import pandas as pd, torch
 from torch.nn.functional import cross_entropy
 
-from course_utils.augment import pipeline
-from course_utils.data import load_pictures
-from course_utils.report import measured
-from course_utils.train import device_name, make_learner, versions
+from course_utils.techniques.augment import pipeline
+from course_utils.data.pictures import load_pictures
+from course_utils.report.results import measured
+from course_utils.training.learner import device_name, make_learner, versions
 from data_scripts import bench, lessons, measure
 
 CASES = 'cats_dogs', 'dog_breeds', 'rock_paper_scissors', 'cifar100'

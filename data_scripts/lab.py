@@ -11,7 +11,7 @@ def options(root, port) -> list:
     return ['--ip=127.0.0.1', f'--port={port}', '--ServerApp.port_retries=0', f'--ServerApp.root_dir={root}',
             '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate', '--LabApp.extension_manager=readonly',
             # Pictures of a moving slider are sent at once.
-            '--ServerApp.kernel_websocket_connection_class=course_utils.server.PromptConnection',
+            '--ServerApp.kernel_websocket_connection_class=course_utils.machine.server.PromptConnection',
             *(['--allow-root'] if hasattr(os, 'geteuid') and os.geteuid() == 0 else [])]
 
 

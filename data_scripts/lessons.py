@@ -14,7 +14,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from tqdm import tqdm
 
 from course_utils.config import CourseError, cache_dir, data_dir, profile, write_whole
-from course_utils.doctor import in_minutes, predicted
+from course_utils.machine.preflight import in_minutes, predicted
 
 BUDGET_S = {'smoke': 60, 'cpu': 360}  # a lesson's seconds on two cores; at gpu the lesson's own card states them
 CASE_BUDGET_S = {'smoke': 60, 'cpu': 600}  # a case study's

@@ -12,20 +12,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from course_utils.augment import pipeline
+from course_utils.techniques.augment import pipeline
 from course_utils.config import CourseError, cache_dir, profile, results_dir, write_whole
 
 import torch
 
-from course_utils.data import load_pictures
-from course_utils.groups import layer_decay_rates, per_stage, three_groups
-from course_utils.ladder import climb, climbed, rungs, turned
+from course_utils.data.pictures import load_pictures
+from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
+from course_utils.techniques.ladder import climb, climbed, rungs, turned
 from course_utils.models import count, create_model
-from course_utils.report import losses, right
-from course_utils.scaling import axes_of, macs
-from course_utils.schedules import SGDR, Snapshots, Staircase, ensemble_of
-from course_utils.train import Run, describe, device_name, fingerprint, train, versions
-from course_utils.transfer import FreezeBatchNorm, article_head, fastai_head, fit_head, frozen_features, linear_head
+from course_utils.report.stats import losses, right
+from course_utils.techniques.scaling import axes_of, macs
+from course_utils.techniques.schedules import SGDR, Snapshots, Staircase, ensemble_of
+from course_utils.training.run import Run
+from course_utils.training.keep import describe, fingerprint
+from course_utils.training.learner import device_name, versions
+from course_utils.training.train import train
+from course_utils.training.batchnorm import FreezeBatchNorm
+from course_utils.techniques.transfer import article_head, fastai_head, fit_head, frozen_features, linear_head
 
 LITE, SMALL = 'tf_efficientnet_lite0', 'regnetx_002'
 

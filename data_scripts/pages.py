@@ -24,7 +24,7 @@ def as_code(code): return f'```python\n{code}\n```'
 
 def exercise_page(module):
     "Text, start, hints and solution of every exercise in a module: hints and solution open one by one."
-    from course_utils.learn import EXERCISES
+    from course_utils.classroom.checker import EXERCISES
     for key, ex in EXERCISES.items():
         if not key.startswith(module[-2:]): continue
         yield '\n\n'.join([f'## {key} · {ex.title}', ex.task, as_code(ex.start),

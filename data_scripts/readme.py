@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from course_utils.config import write_whole  # noqa: E402
+from course_utils.config import write_whole# noqa: E402
 
 
 def mark(what, end): return f"<!-- {what}:{'end' if end else 'start'} -->"

@@ -6,10 +6,10 @@ import argparse, sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from course_utils.config import CourseError  # noqa: E402
-from course_utils.data import load_pictures  # noqa: E402
-from course_utils.search import Report, hold_out, open_study, search  # noqa: E402
-from course_utils.train import train  # noqa: E402
+from course_utils.config import CourseError# noqa: E402
+from course_utils.data.pictures import load_pictures# noqa: E402
+from course_utils.techniques.search import Report, hold_out, open_study, search# noqa: E402
+from course_utils.training.train import train# noqa: E402
 
 
 def drawn(trial) -> dict:

@@ -3,9 +3,10 @@ import albumentations as A, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import binom
 
-from course_utils.augment import SEVEN, Draws, band, bending, check_p, pipeline, probability_explorer, share_generator, touched
+from course_utils.techniques.augment import SEVEN, Draws, band, bending, check_p, pipeline, share_generator, touched
+from course_utils.explorers.augment import probability_explorer
 from course_utils.config import CourseError
-from course_utils.data import photo
+from course_utils.data.sources import photo
 
 CAT = photo('chelsea', 48)
 P = st.floats(0, 1)

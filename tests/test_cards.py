@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np, pandas as pd, pytest
 from hypothesis import given, settings, strategies as st
 
-import course_utils.cards as C
-from course_utils.cards import as_pair, calibration, guess_score, how_near, interval_score, predict, quantities, result_card
+import course_utils.classroom.guesses as C
+from course_utils.classroom.guesses import as_pair, calibration, guess_score, how_near, interval_score, predict, quantities, result_card
 from course_utils.config import CourseError
 
 
@@ -18,7 +18,7 @@ def places(tmp_path, monkeypatch):
 
 
 def measured(folder, **more):
-    from course_utils.train import device_name, versions
+    from course_utils.training.learner import device_name, versions
     r = {**dict(gain=.07, gain_interval=[.04, .10], runs={'frozen, then unfrozen': dict(valid_accuracy=.83, low=.80, high=.86, seconds=20.)}, device=device_name(), versions=versions()), **more}
     (folder/'results'/'lesson_02.json').write_text(json.dumps({'runs': {'solar cpu': r}}))
 
@@ -166,8 +166,8 @@ def test_smoke_compares_nothing(said, places, monkeypatch):
 @pytest.mark.parametrize('lr, cause', [(30., 'ten times too high'), (1e-7, 'ten times too low')])
 def test_real_trainings_at_wrong_rates_are_named(lr, cause):
     "Not made-up curves: a small network on small pictures, trained at a hopeless rate."
-    from course_utils.data import load_pictures
-    from course_utils.train import train
+    from course_utils.data.pictures import load_pictures
+    from course_utils.training.train import train
     pics = load_pictures('solar', size=32, limit=240)
     run = train(pics, 'resnet10t', 2, lr_max=lr, bs=16, quiet=True)
     assert cause in ' '.join(C.from_curves(pics, run, True))
@@ -175,12 +175,13 @@ def test_real_trainings_at_wrong_rates_are_named(lr, cause):
 
 def test_a_card_says_the_seconds_of_all_trainings(said, places, monkeypatch):
     "Lessons without one main training have seconds too; a kept run that was found cost none."
-    from course_utils.data import load_pictures
-    from course_utils.train import History, train
+    from course_utils.data.pictures import load_pictures
+    from course_utils.training.learner import History
+    from course_utils.training.train import train
     monkeypatch.setenv('COURSE_CACHE', str(places/'cache')); monkeypatch.setattr(History, 'spent', 0.)
     pics = load_pictures('solar', size=32, limit=160)
     runs = [train(pics, 'resnet10t', 1, keep=True, quiet=True, seed=seed) for seed in (0, 0, 1)]
-    assert History.spent == pytest.approx(sum(r.history.seconds.sum() for r in (runs[0], runs[2])))
+    assert History.total_seconds == pytest.approx(sum(r.history.seconds.sum() for r in (runs[0], runs[2])))
     monkeypatch.setattr(History, 'spent', 75.4)
     result_card('04', pics, loss_change=-.1)
     assert ', 75 s for all trainings since the kernel started. python' in said[0]

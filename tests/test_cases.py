@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_utils import cases as C, data as D
+from course_utils.report import cases as C
+from course_utils.data import pictures as D
 from course_utils.config import CourseError
-from course_utils.data import load_pictures, photo, stratified_split
-from course_utils.report import Seeds, show
+from course_utils.data.pictures import load_pictures
+from course_utils.data.sources import photo
+from course_utils.data.split import stratified_split
+from course_utils.report.stats import Seeds
+from course_utils.show.figures import show
 from data_scripts import lessons as L
 
 CASES = L.lessons('cases')

@@ -7,9 +7,13 @@ import albumentations as A, numpy as np, pandas as pd, pytest, torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from course_utils import config, data
+from course_utils import config
+from course_utils.data import pictures as data
 from course_utils.config import CourseError, profile
-from course_utils.data import load_pictures, photo, read_picture, stratified_split
+from course_utils.data.pictures import load_pictures
+from course_utils.data.sources import photo
+from course_utils.data.decode import read_picture
+from course_utils.data.split import stratified_split
 
 
 @pytest.fixture(autouse=True)
@@ -341,7 +345,7 @@ def test_repeats_are_cardinality():
 
 def test_each_epoch_augments_anew_and_a_seed_repeats_it():
     from fastai.torch_core import set_seed
-    from course_utils.augment import pipeline
+    from course_utils.techniques.augment import pipeline
     pics = load_pictures('solar', size=32, limit=100)
     def epochs():
         set_seed(3)
@@ -354,7 +358,7 @@ def test_each_epoch_augments_anew_and_a_seed_repeats_it():
 @pytest.mark.parametrize('workers', [2])
 def test_workers_draw_differently(workers):
     pics = load_pictures('solar', size=32, limit=100)
-    from course_utils.augment import pipeline
+    from course_utils.techniques.augment import pipeline
     same = pics.take(np.r_[np.repeat(pics.train[:1], 64), pics.valid])  # one picture 64 times: equal batches would mean equal draws
     xs = [x for x, _ in same.loaders(*STATS, bs=32, tfm=pipeline(.5), workers=workers).train]
     assert len(xs) == 2 and not torch.equal(xs[0].sum((1, 2, 3)).sort().values, xs[1].sum((1, 2, 3)).sort().values)
@@ -398,7 +402,7 @@ def test_a_whole_set_says_so(fetched):
 
 
 def test_the_card_says_how_many(fetched, monkeypatch):
-    from course_utils.report import at_a_glance
+    from course_utils.report.cards import at_a_glance
     html = lambda **kw: at_a_glance('none', 'x', 'y', **kw)._repr_mimebundle_()['text/html']
     assert 'subset' not in html() and 'Pets: subset, 18 pictures.' in html(data='pets')
     monkeypatch.setenv('COURSE_DATA', 'pets')

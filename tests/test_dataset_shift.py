@@ -7,12 +7,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from course_utils import dataset_shift as D
+from course_utils.techniques import dataset_shift as D
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
-from course_utils.explore import Slider
-from course_utils.train import make_learner, train
-from course_utils.transfer import fit_head, linear_head
+from course_utils.data.pictures import load_pictures
+from course_utils.show.explorer import Slider
+from course_utils.training.learner import make_learner
+from course_utils.training.train import train
+from course_utils.techniques.transfer import fit_head, linear_head
 
 
 @pytest.fixture(scope='module')

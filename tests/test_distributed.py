@@ -5,7 +5,7 @@ import nbformat, optuna, psutil, pytest
 from fastai.data.load import DataLoader
 
 from course_utils.config import CourseError
-from course_utils.search import DONE, open_storage, search, tpe_sampler
+from course_utils.techniques.search import DONE, open_storage, search, tpe_sampler
 from data_scripts import distributed as D, sweep
 from data_scripts.lessons import ROOT
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils import doctor as D
+from course_utils.machine import doctor as D
 from course_utils.config import CourseError
 from data_scripts import doctor as command
 from data_scripts import lessons as L

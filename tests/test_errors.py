@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import numpy as np, pandas as pd, pytest, torch
 from sklearn.metrics import classification_report, confusion_matrix
 
-from course_utils import errors as E
+from course_utils.report import error_analysis as E
 from course_utils.config import CourseError
-from course_utils.data import Found, Pictures
+from course_utils.data.decode import Found
+from course_utils.data.pictures import Pictures
 from course_utils.models import create_model
-from course_utils.report import losses
+from course_utils.report.stats import losses
 
 NASTY = ['<script>alert(1)</script>', 'a & b <b>', '"quoted\' $x_{', 'naïve 犬\nnext']
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import nbformat, numpy as np, pandas as pd, pytest
 
-from course_utils.learn import all_exercises, check, judge, progress
-from course_utils.train import Run
+from course_utils.classroom.checker import all_exercises, check, judge, progress
+from course_utils.training.run import Run
 from data_scripts import exercises as X
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +100,7 @@ def test_every_condition_of_a_check_is_needed(key):
 def test_the_suite_itself_turns_red(tmp_path):
     "Not only the function above: pytest, run on a course whose check of 02-1 always passes."
     probe = tmp_path/'test_probe.py'
-    probe.write_text("import pytest, course_utils.learn as l\nl.all_exercises()['02-1'].check = lambda answer, rng: None\nfrom tests.test_exercises import *\n")
+    probe.write_text("import pytest, course_utils.classroom.checker as l\nl.all_exercises()['02-1'].check = lambda answer, rng: None\nfrom tests.test_exercises import *\n")
     r = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', '--rootdir', str(tmp_path), str(probe), '-k', 'test_exercise and 02-1'],
                        capture_output=True, text=True, cwd=ROOT, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']])))
     assert r.returncode == 1 and 'a wrong answer passes' in r.stdout, r.stdout[-2000:] + r.stderr

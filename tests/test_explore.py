@@ -4,7 +4,8 @@ import numpy as np, pytest
 from html.parser import HTMLParser
 from PIL import Image
 from course_utils.config import CourseError
-from course_utils.explore import PAGE_BYTES, RIM, Canvas, Explorer, Slider
+from course_utils.show.explorer import PAGE_BYTES, RIM, Explorer, Slider
+from course_utils.show.canvas import Canvas
 
 def scene(p, q=0.):
     "A smooth picture that is different everywhere and at every p: (40, 96, 3)."

@@ -11,12 +11,19 @@ from fastai.callback.fp16 import MixedPrecision
 from jupyter_client.manager import start_new_kernel
 from PIL import Image
 
-from course_utils import config, data, report, train as T
+from course_utils import config
+from course_utils.data import pictures as data
+from course_utils.report import stats as report
+from course_utils.training import train as T
 from course_utils.config import CourseError
-from course_utils.data import load_pictures, read_picture
-from course_utils.dataset_shift import BalancedLoss, BalancedSampler
-from course_utils.lr import lr_find, state_of
-from course_utils.train import digests, fit, make_learner, train
+from course_utils.data.pictures import load_pictures
+from course_utils.data.decode import read_picture
+from course_utils.techniques.imbalance import BalancedLoss, BalancedSampler
+from course_utils.techniques.lr_finder import lr_find
+from course_utils.training.untouched import state_of
+from course_utils.training.keep import digests
+from course_utils.training.train import fit, train
+from course_utils.training.learner import make_learner
 
 from .conftest import pytest_terminal_summary
 
@@ -42,8 +49,10 @@ import json, os, resource, signal, sys, time, traceback
 from pathlib import Path
 import nbformat, numpy as np
 from PIL import Image
-from course_utils import config, data, train as T
-from course_utils.data import load_pictures
+from course_utils import config
+from course_utils.data import pictures as data
+from course_utils.training import train as T
+from course_utils.data.pictures import load_pictures
 from data_scripts import lessons
 top, out, start = Path(sys.argv[1]), {}, time.perf_counter()
 def took(what): print(f'{what}: {time.perf_counter() - start:.1f} s', file=sys.stderr, flush=True)
@@ -276,18 +285,20 @@ def test_more_pictures_than_memory(monkeypatch):
 BEGIN = '''
 import numpy as np, optuna, torch
 from course_utils.config import cache_dir
-from course_utils.data import load_pictures
-from course_utils.doctor import figures
-from course_utils.gradcam import maps_of
-from course_utils.groups import inspect_groups
-from course_utils.ladder import climb, climbed
-from course_utils.lr import lr_find, state_of
-from course_utils.scaling import costs
-from course_utils.search import open_study, random_sampler, search
-from course_utils.train import fit, make_learner, train
-from course_utils.transfer import fit_head, frozen_features
-from course_utils.tta import symmetric_views, tta
-from course_utils.your_pictures import near_duplicates
+from course_utils.data.pictures import load_pictures
+from course_utils.machine.preflight import figures
+from course_utils.techniques.gradcam import maps_of
+from course_utils.techniques.layer_groups import inspect_groups
+from course_utils.techniques.ladder import climb, climbed
+from course_utils.techniques.lr_finder import lr_find
+from course_utils.training.untouched import state_of
+from course_utils.techniques.scaling import costs
+from course_utils.techniques.search import open_study, random_sampler, search
+from course_utils.training.train import fit, train
+from course_utils.training.learner import make_learner
+from course_utils.techniques.transfer import fit_head, frozen_features
+from course_utils.techniques.tta import symmetric_views, tta
+from course_utils.techniques.near_duplicates import near_duplicates
 pics = load_pictures('solar', size=32, limit=160)
 learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu'); fit(learn, 1)
 study = open_study('s', random_sampler())
@@ -472,7 +483,7 @@ def test_the_clock_goes_back_while_it_trains(pics, monkeypatch):
 
 
 def test_the_clock_goes_back_while_it_searches():
-    from course_utils.search import trials_table
+    from course_utils.techniques.search import trials_table
     now, study = datetime.now(), optuna.create_study()
     t = optuna.trial.create_trial(value=1.)
     t.datetime_start, t.datetime_complete = now, now - timedelta(hours=1)
@@ -482,11 +493,11 @@ def test_the_clock_goes_back_while_it_searches():
 
 READ_ONLY = '''
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
-from course_utils.learn import kept
-from course_utils.report import Card
-from course_utils.search import open_storage
-from course_utils.train import train
+from course_utils.data.pictures import load_pictures
+from course_utils.classroom.checker import kept
+from course_utils.report.cards import Card
+from course_utils.techniques.search import open_storage
+from course_utils.training.train import train
 def says(f):
     try: f()
     except CourseError as e: print('says:', e)
@@ -553,12 +564,13 @@ def odd(tmp_path_factory):
 
 def all_html(top, pics, run):
     "Everything that shows a name, as a browser gets it."
-    from course_utils.cards import Guess, card_said
-    from course_utils.doctor import Finding, Findings
-    from course_utils.errors import analyse
-    from course_utils.explore import Explorer, Slider
-    from course_utils.learn import Verdict, in_html
-    from course_utils.your_pictures import recommend
+    from course_utils.classroom.guesses import Guess, card_said
+    from course_utils.machine.doctor import Finding, Findings
+    from course_utils.report.error_analysis import analyse
+    from course_utils.show.explorer import Explorer, Slider
+    from course_utils.classroom.checker import Verdict
+    from course_utils.show.html import in_html
+    from course_utils.advice import recommend
     bundle = lambda o: o._repr_mimebundle_()['text/html']
     name = ' '.join(ATTACKS)
     e = analyse(run, pics)

@@ -5,7 +5,7 @@ import nbformat
 import pytest
 
 from course_utils.config import CourseError
-from course_utils.glossary import TERMS, Term, explained_in, names, occurrences, term
+from course_utils.classroom.glossary import TERMS, Term, explained_in, names, occurrences, term
 from data_scripts import glossary as G
 
 LESSONS = G.lessons()
@@ -33,15 +33,15 @@ def term_findings(t, prose):
 
 
 def test_terms(prose):
-    import course_utils.train  # noqa: F401  fastai gives Learner fit_sgdr and the rest only when its schedules are imported
+    import course_utils.training.train  # noqa: F401  fastai gives Learner fit_sgdr and the rest only when its schedules are imported
     assert 50 <= len(TERMS) <= 110
     assert not [f for t in TERMS.values() for f in term_findings(t, prose)]
 
 
 def test_term_guard_bites():
     text = {'04': 'The rate restarts.'}
-    good = Term('restart', 'It starts again.', lesson='04', code=('course_utils.glossary.term(word)',))
-    bad = Term('re/start', 'word ' * 61, lesson='04', code=('course_utils.glossary.no_such', 'course_utils.glossary.term(n)', 'no_such_package.x'))
+    good = Term('restart', 'It starts again.', lesson='04', code=('course_utils.classroom.glossary.term(word)',))
+    bad = Term('re/start', 'word ' * 61, lesson='04', code=('course_utils.classroom.glossary.no_such', 'course_utils.classroom.glossary.term(n)', 'no_such_package.x'))
     assert not term_findings(good, text)
     assert len(term_findings(bad, text)) == 6
     assert term_findings(Term('x', 'y', lesson='99'), text) == ['x: there is no lesson 99']

@@ -9,13 +9,15 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from course_utils import gradcam as G
+from course_utils.techniques import gradcam as G
 from course_utils.config import CourseError
-from course_utils.data import load_pictures, photo
+from course_utils.data.pictures import load_pictures
+from course_utils.data.sources import photo
 from course_utils.models import create_model
-from course_utils.report import interval
-from course_utils.train import train
-from course_utils.transfer import FreezeBatchNorm, article_head
+from course_utils.report.stats import interval
+from course_utils.training.train import train
+from course_utils.training.batchnorm import FreezeBatchNorm
+from course_utils.techniques.transfer import article_head
 
 LITE = 'tf_efficientnet_lite0'
 REAL = [(LITE, True, 'bn2'), (LITE, True, 'blocks.4'), ('resnet18', False, 'layer4'), ('regnetx_002', False, 's3')]

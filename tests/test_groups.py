@@ -7,13 +7,15 @@ from timm.scheduler import CosineLRScheduler
 from torch import nn
 
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
-from course_utils.explore import Slider
-from course_utils.groups import (UpdateRatio, draw_rates, group_colours, group_modules, group_table, inspect_groups, layer_decay_rates, per_layer, per_stage,
-                                 rates_explorer, rates_of, three_groups)
+from course_utils.data.pictures import load_pictures
+from course_utils.show.explorer import Slider
+from course_utils.techniques.layer_groups import UpdateRatio, group_modules, group_table, inspect_groups, layer_decay_rates, per_layer, per_stage, rates_of, three_groups
+from course_utils.explorers.layer_groups import draw_rates, group_colours, rates_explorer
 from course_utils.models import create_model
-from course_utils.train import body_and_head, make_learner, train
-from course_utils.transfer import article_head
+from course_utils.training.recipe import body_and_head
+from course_utils.training.learner import make_learner
+from course_utils.training.train import train
+from course_utils.techniques.transfer import article_head
 
 ARCHS = ['resnet18', 'resnet10t', 'regnetx_002', 'tf_efficientnet_lite0', 'convnext_atto', 'vit_tiny_patch16_224', 'densenet121', 'mobilenetv3_small_050',
          'swin_tiny_patch4_window7_224', 'efficientnetv2_rw_t']

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np, pytest
 
-from course_utils import ladder
-from course_utils.data import load_pictures
-from course_utils.groups import three_groups
-from course_utils.ladder import climb, climbed, draw_rungs, found_rate, ladder_explorer, rungs, turned
-from course_utils.report import Seeds, interval
-from course_utils.schedules import SGDR
-from course_utils.train import describe
-from course_utils.tta import symmetric_views, tta
+from course_utils.techniques import ladder
+from course_utils.data.pictures import load_pictures
+from course_utils.techniques.layer_groups import three_groups
+from course_utils.techniques.ladder import climb, climbed, found_rate, rungs, turned
+from course_utils.explorers.ladder import draw_rungs, ladder_explorer
+from course_utils.report.stats import Seeds, interval
+from course_utils.techniques.schedules import SGDR
+from course_utils.training.keep import describe
+from course_utils.techniques.tta import symmetric_views, tta
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,7 +63,7 @@ def test_a_rung_trains_with_its_settings(monkeypatch):
 
 @pytest.mark.fault
 def test_found_rate_without_an_answer(monkeypatch):
-    from course_utils.lr import Suggestion
+    from course_utils.techniques.lr_finder import Suggestion
     pics = load_pictures(size=32, limit=100)
     assert 1e-6 < found_rate(pics, 'valley', arch='regnetx_002', bs=16, n=20) < 1
     monkeypatch.setattr(ladder, 'lr_find', lambda *a, **k: type('C', (), dict(suggest=lambda self: dict(valley=Suggestion(None, 'No answer.'))))())

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np, psutil, pytest
 from jupyter_client import BlockingKernelClient
 
-import course_utils.learn as L
+import course_utils.classroom.checker as L
 from course_utils.config import CourseError
-from course_utils.learn import Exercise, Verdict, check, hint, judge, kept, numbers, progress, solution
+from course_utils.classroom.checker import Exercise, Verdict, check, hint, judge, kept, numbers, progress, solution
 from .browser.lab import Lab
 
 ROOT = Path(__file__).parent.parent
@@ -188,14 +188,14 @@ def test_a_damaged_record_is_kept_aside(text, home, capsys):
 
 SAVER = """
 import sys
-from course_utils.learn import kept
+from course_utils.classroom.checker import kept
 for i in range(int(sys.argv[2])):
     with kept() as record: record['exercises'][f'{sys.argv[1]}-{i}'] = dict(answer='x' * 5000)
     print(i, flush=True)
 """
 # What the record would be without its care: written in place. The test below must find it out.
 NAIVE = """
-import contextlib, json, time, course_utils.learn as l
+import contextlib, json, time, course_utils.classroom.checker as l
 from course_utils.config import home_dir
 @contextlib.contextmanager
 def kept():
@@ -240,7 +240,7 @@ def test_sigkill_during_writes_loses_nothing(home): assert not losses_after_kill
 
 IN_A_NOTEBOOK = """
 import os
-from course_utils.learn import kept
+from course_utils.classroom.checker import kept
 print(os.getpid())
 for i in range(100_000):
     with kept() as record: record['exercises'][f'{os.getpid()}-{i}'] = dict(answer='x' * 5000)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from course_utils.config import CourseError
-from course_utils.data import photo
+from course_utils.data.sources import photo
 from data_scripts import lessons as L
 
 ROOT = Path(__file__).parent.parent

@@ -7,12 +7,15 @@ from fastai.callback.core import Callback
 from hypothesis import given, settings, strategies as st
 from torch_lr_finder import LRFinder, TrainDataLoaderIter
 
-from course_utils import lr
-from course_utils.augment import pipeline
+from course_utils.techniques import lr_finder as lr
+from course_utils.techniques.augment import pipeline
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
-from course_utils.lr import KEEPERS, RULES, Curve, finder_explorer, lr_find, smooth, state_of, untouched
-from course_utils.train import fit, make_learner
+from course_utils.data.pictures import load_pictures
+from course_utils.training.untouched import KEEPERS, state_of, untouched
+from course_utils.techniques.lr_finder import RULES, Curve, lr_find, smooth
+from course_utils.explorers.lr_finder import finder_explorer
+from course_utils.training.train import fit
+from course_utils.training.learner import make_learner
 
 
 @pytest.fixture(scope='module')

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 
-from course_utils import report
+from course_utils.report import stats as report
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
+from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
-from course_utils.report import Seeds, gains, told
-from course_utils.transfer import linear_head
+from course_utils.report.stats import Seeds, gains, told
+from course_utils.techniques.transfer import linear_head
 from data_scripts import measure as M
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,7 +128,7 @@ def test_a_head_on_a_share_sees_the_features_of_that_share(monkeypatch):
     seen = []
     monkeypatch.setattr(M, 'fit_head', lambda head, x, y, **kw: seen.append((x, y)) or head)
     M.measure_head('tf_efficientnet_lite0', linear_head, .25, 32, 160, 0, 32)
-    from course_utils.transfer import frozen_features
+    from course_utils.techniques.transfer import frozen_features
     pics = load_pictures(size=32, limit=160)
     part = pics.subset(round(.25 * len(pics.train)), seed=0)
     x, y = frozen_features(create_model('tf_efficientnet_lite0'), part, part.train)

@@ -5,7 +5,7 @@ import numpy as np, pytest, timm, torch
 
 from course_utils import models
 from course_utils.config import CourseError
-from course_utils.data import photo
+from course_utils.data.sources import photo
 from course_utils.models import PACKAGED, count, create_model, load_by_order, name_picture, norm_of, packaged_file, packaged_weights
 
 CATS, CUPS = {'Egyptian cat', 'tiger cat', 'tabby'}, {'espresso', 'cup', 'coffee mug'}

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from course_utils.data import photo
+from course_utils.data.sources import photo
 from data_scripts.lessons import ROOT, lessons
 
 NBS = ROOT/'nbs'

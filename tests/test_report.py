@@ -5,9 +5,10 @@ import matplotlib.pyplot as plt, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import t
 
-from course_utils import report
+from course_utils.report import stats as report
 from course_utils.config import CourseError
-from course_utils.data import grid, photo
+from course_utils.show.draw import grid
+from course_utils.data.sources import photo
 
 
 def test_a_figure_needs_words():
@@ -70,7 +71,7 @@ def test_interval_covers():
 def run_with(right_of):
     "A run whose answers are right where `right_of` says so, each with probability 0.8."
     import pandas as pd
-    from course_utils.train import Run
+    from course_utils.training.run import Run
     right_of = np.asarray(right_of)
     targets = np.arange(len(right_of)) % 2
     answers = np.where(right_of, targets, 1 - targets)

@@ -6,13 +6,14 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils import scaling
+from course_utils.techniques import scaling
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
+from course_utils.data.pictures import load_pictures
 from course_utils.models import PACKAGED, count, create_model
-from course_utils.scaling import (axes_of, by_variant, costs, macs, milliseconds, relative_change, saved_bytes, scaling_explorer, shallow_efficientnet,
-                                  small_resnet, smallest_enough, with_weights)
-from course_utils.train import build_model, train
+from course_utils.techniques.scaling import axes_of, by_variant, costs, macs, milliseconds, relative_change, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights
+from course_utils.explorers.scaling import scaling_explorer
+from course_utils.training.learner import build_model
+from course_utils.training.train import train
 from data_scripts import measure as M
 
 LITE = 'tf_efficientnet_lite0'

@@ -11,11 +11,13 @@ from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, Sa
 from hypothesis import given, settings, strategies as st
 
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
-from course_utils.report import losses as per_picture
-from course_utils.schedules import (EarlyStopping, ReduceOnPlateau, SGDR, Snapshots, Staircase, cosine, ensemble_of, patience_explorer,
-                                    plateau, schedule_designer, sgdr, staircase, stops_after, where)
-from course_utils.train import describe, fit, make_learner, train
+from course_utils.data.pictures import load_pictures
+from course_utils.report.stats import losses as per_picture
+from course_utils.techniques.schedules import EarlyStopping, ReduceOnPlateau, SGDR, Snapshots, Staircase, cosine, ensemble_of, plateau, sgdr, staircase, stops_after, where
+from course_utils.explorers.schedules import patience_explorer, schedule_designer
+from course_utils.training.keep import describe
+from course_utils.training.train import fit, train
+from course_utils.training.learner import make_learner
 
 S = torch.optim.lr_scheduler
 

@@ -6,12 +6,13 @@ import numpy as np, optuna, pandas as pd, pytest
 from hypothesis import given, settings, strategies as st
 from optuna.trial import TrialState
 
-from course_utils import search as S
+from course_utils.techniques import search as S
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
-from course_utils.search import (AGAIN, OF, SURPLUS, FileLock, Report, best_score, choosing, finished, give_back, hold_out, median_rule, one_trial, open_storage,
-                                 open_study, random_sampler, right_on, search, search_explorer, storage_address, tpe_sampler)
-from course_utils.train import make_learner, train
+from course_utils.data.pictures import load_pictures
+from course_utils.techniques.search import AGAIN, OF, SURPLUS, FileLock, Report, best_score, choosing, finished, give_back, hold_out, median_rule, one_trial, open_storage, open_study, random_sampler, right_on, search, storage_address, tpe_sampler
+from course_utils.explorers.search import search_explorer
+from course_utils.training.learner import make_learner
+from course_utils.training.train import train
 
 FORK = multiprocessing.get_context('fork') if hasattr(os, 'fork') else None
 needs_fork = pytest.mark.skipif(FORK is None, reason='needs fork')

@@ -4,11 +4,15 @@ from functools import partial
 
 import numpy as np, pytest, torch
 
-from course_utils.augment import pipeline
+from course_utils.techniques.augment import pipeline
 from course_utils.config import CourseError
-from course_utils.data import load_pictures
+from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
-from course_utils.train import body_and_head, fingerprint, fit, make_learner, predict, train
+from course_utils.training.recipe import body_and_head
+from course_utils.training.learner import make_learner
+from course_utils.training.keep import fingerprint
+from course_utils.training.train import fit, train
+from course_utils.training.run import predict
 
 CPU = partial(train, arch='resnet10t', quiet=True, device='cpu')
 

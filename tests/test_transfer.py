@@ -6,11 +6,14 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 
 from course_utils.config import CourseError
-from course_utils.data import load_pictures, photo
+from course_utils.data.pictures import load_pictures
+from course_utils.data.sources import photo
 from course_utils.models import create_model, norm_of
-from course_utils.train import make_learner, train
-from course_utils.transfer import (HEADS, FreezeBatchNorm, activation_grid, activations, article_head, fastai_head, fit_head, frozen_norms, frozen_features,
-                                   map_explorer, map_sizes, map_words)
+from course_utils.training.learner import make_learner
+from course_utils.training.train import train
+from course_utils.techniques.transfer import HEADS, activation_grid, activations, article_head, fastai_head, fit_head, frozen_features, map_sizes, map_words
+from course_utils.training.batchnorm import FreezeBatchNorm, frozen_norms
+from course_utils.explorers.transfer import map_explorer
 
 LITE = 'tf_efficientnet_lite0'
 

@@ -13,13 +13,16 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 from torch import nn
 
-from course_utils.augment import share_generator
+from course_utils.techniques.augment import share_generator
 from course_utils.config import CourseError
-from course_utils.data import PictureLoader, load_pictures, stratified_split
+from course_utils.data.loader import PictureLoader
+from course_utils.data.pictures import load_pictures
+from course_utils.data.split import stratified_split
 from course_utils.models import create_model, norm_of
-from course_utils.tta import (Turn, average, brier, by_number, by_view, changes, ece, ece_by_chance, nll, random_views, reliability,
-                              scores, sideways, spread, symmetric_views, temper, temperature, tta, tta_logits, view_explorer)
-from course_utils.train import predict
+from course_utils.techniques.tta import Turn, average, by_number, by_view, changes, random_views, sideways, spread, symmetric_views, tta, tta_logits
+from course_utils.techniques.calibration import brier, ece, ece_by_chance, nll, reliability, scores, temper, temperature
+from course_utils.explorers.tta import view_explorer
+from course_utils.training.run import predict
 
 
 @pytest.fixture(scope='module')

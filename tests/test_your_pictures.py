@@ -7,9 +7,10 @@ import nbformat, numpy as np, onnx, pandas as pd, pytest, timm, torch
 from nbclient import NotebookClient
 from PIL import Image
 
-from course_utils import your_pictures as Y
+from course_utils.techniques import near_duplicates as Y
 from course_utils.config import CourseError
-from course_utils.data import Found, Pictures, load_pictures, read_picture
+from course_utils.data.decode import Found, read_picture
+from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.models import create_model
 
 RED, BLUE = 'red "<b>🍅 it\'s', 'blue & <script>alert(1)'  # names as folders may have

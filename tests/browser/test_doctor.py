@@ -8,7 +8,7 @@ from .lab import Lab, wait_for
 pytestmark = pytest.mark.browser
 # The other checks are tested without a browser, and cost a minute of imports.
 QUICK = """
-import course_utils.doctor as d
+import course_utils.machine.doctor as d
 for name in set(d.CHECKS) - {'Python'}: del d.CHECKS[name]
 """
 # The widget exists in the kernel, but no view of it on the page.

@@ -5,14 +5,14 @@ import cv2, numpy as np, pytest
 from PIL import Image
 from skimage.data import chelsea
 from .lab import drag, press, readout, time_steps, wait_for
-from course_utils.explore import Explorer, Slider
+from course_utils.show.explorer import Explorer, Slider
 
 pytestmark = pytest.mark.browser
 
 DRAW = """
 import cv2, numpy as np
 from skimage.data import chelsea
-from course_utils.explore import Explorer, Slider
+from course_utils.show.explorer import Explorer, Slider
 cat = cv2.resize(chelsea(), (480, 400))
 
 def draw(p, turn):
@@ -30,9 +30,10 @@ e
 # What the speed is measured of: lesson 01's own explorer.
 LESSON = """
 import cv2
-from course_utils.augment import probability_explorer
-from course_utils.data import load_pictures, photo
-from course_utils.explore import Explorer
+from course_utils.explorers.augment import probability_explorer
+from course_utils.data.pictures import load_pictures
+from course_utils.data.sources import photo
+from course_utils.show.explorer import Explorer
 plain = probability_explorer([photo('chelsea', 96), load_pictures('solar', size=96, limit=64).x[0]])
 
 def draw(**values):

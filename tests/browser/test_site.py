@@ -132,7 +132,7 @@ def test_every_slider_at_every_position(visit):
 def test_an_explorer_shows_what_draw_returns(browser, together):
     "From `draw` to the page, for every slider the reader can choose: each frame, through WebP, is the picture of its position and of no other."
     import cv2
-    from course_utils.explore import Explorer, Slider
+    from course_utils.show.explorer import Explorer, Slider
     def draw(across, down):
         picture = np.full((120, 160, 3), 230, np.uint8)
         cv2.rectangle(picture, (8*across, 6*down), (8*across + 30, 6*down + 40), (30 + 8*across, 60 + 9*down, 200 - 8*across), -1)

@@ -1,0 +1,61 @@
+"""Batches of pictures in memory, augmented and normalised."""
+import random
+
+import numpy as np, torch
+from fastai.data.load import DataLoader
+
+
+def to_input(
+    images,      # `(B, H, W, 3)` uint8, array or tensor
+    mean, std,   # three numbers each, for pictures in [0, 1]
+    device=None, # None: where the pictures are
+) -> torch.Tensor:  # `(B, 3, H, W)` float32, channels last
+    "Pictures as a network wants them: the only place that divides by 255."
+    images = torch.as_tensor(np.asarray(images)) if not torch.is_tensor(images) else images
+    scale = 1 / (255 * torch.tensor(std))
+    shift = torch.tensor(mean) / torch.tensor(std)
+    # bytes in (B, H, W, 3) seen as (B, 3, H, W) are channels-last already, so this costs no copy
+    x = images.to(device).permute(0, 3, 1, 2).float()
+    return x.mul_(scale.to(x.device).view(3, 1, 1)).sub_(shift.to(x.device).view(3, 1, 1))
+
+
+class PictureLoader(DataLoader):
+    "A fastai loader over pictures in memory. Batches are `(B, 3, H, W)` float32, normalised, channels last, and `(B,)` int64."
+    def __init__(self,
+        x,           # `(N, H, W, 3)` uint8
+        y,           # `(N,)` labels
+        mean, std,   # what the network's configuration normalises by
+        tfm=None,    # an albumentations transform of one picture, `(H, W, 3)` uint8 → the same
+        repeats=1,   # views of each picture in one epoch
+        **kwargs     # of fastai's loader: `bs`, `shuffle`, `drop_last`, `num_workers`
+    ):
+        super().__init__(range(len(y) * repeats), **kwargs)
+        self.x = x
+        self.y = torch.as_tensor(y)
+        self.mean, self.std = mean, std
+        self.tfm = tfm
+
+    def seed_tfm(self, seed):
+        # one generator for all operations: with set_random_seed (or Compose's seed=) albumentations gives each operation
+        # the same stream, and operations with the same p switch on and off together
+        if self.tfm is None or not hasattr(self.tfm, 'set_random_state'): return
+        self.tfm.set_random_state(np.random.default_rng(seed), random.Random(seed))
+
+    def before_iter(self):
+        "Anew each epoch, from fastai's generator."
+        self.seed_tfm(self.rng.randrange(2**31))
+
+    def wif(self):
+        "In each worker, from the worker's own seed."
+        self.seed_tfm(torch.utils.data.get_worker_info().seed % 2**31)
+
+    def create_batches(self, samps):
+        for chunk in self.chunkify(samps):
+            places = np.asarray(chunk) % len(self.y)
+            images = self.x[places]
+            if self.tfm is not None: images = np.stack([self.tfm(image=image)['image'] for image in images])
+            yield torch.from_numpy(images), self.y[places]
+
+    def after_batch(self, b):
+        images, labels = b
+        return to_input(images, self.mean, self.std), labels

@@ -1,0 +1,91 @@
+"""Trains a network as a recipe says."""
+import os, time
+
+import numpy as np, pandas as pd, torch
+from fastai.callback.schedule import ParamScheduler, SchedCos  # its import also gives Learner its fit_one_cycle
+from fastai.learner import Learner
+
+from course_utils.config import CourseError
+from course_utils.data.pictures import Pictures
+from course_utils.training.batchnorm import norm_callbacks
+from course_utils.training.keep import find_run, keep_run, run_config
+from course_utils.training.learner import default_device, make_learner
+from course_utils.training.memory import left_usable
+from course_utils.training.recipe import Recipe
+from course_utils.training.run import Run, predict
+
+SCHEDULES = {  # name → a factor of the highest rate at the fraction done, 0…1; None: fastai's own one-cycle
+    'one_cycle': None,
+    'constant': lambda done: 1.,
+    'cosine': SchedCos(1., 0.),
+}
+
+
+def fit(
+    learn: Learner,
+    epochs: int,
+    lr_max=1e-3,           # the highest rate; a slice or a list gives each group its own
+    schedule='one_cycle',  # a name of `SCHEDULES`, a function of the fraction done (0…1) that gives a factor of `lr_max`, or an object with `for_run`
+    callbacks=(),
+):
+    """Fits. `one_cycle` is a cosine up for a quarter, then a cosine down to nought (Smith 2018, arXiv 1803.09820). A schedule
+    with a `for_run` (lesson 04) is told the epochs and the steps of one, and gives such a function. Raises `CourseError` where
+    memory runs out, or the training loss is no longer a number."""
+    learn.schedule = schedule  # for callbacks that follow it
+    if isinstance(schedule, str) and schedule not in SCHEDULES:
+        raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
+    factor = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
+    if hasattr(factor, 'for_run'): factor = factor.for_run(epochs, len(learn.dls.train))
+    with left_usable(learn):
+        if factor is None: learn.fit_one_cycle(epochs, lr_max, cbs=callbacks)
+        else: fit_by_factor(learn, epochs, lr_max, factor, callbacks)
+    rows = learn.history.rows
+    if not np.isfinite(rows[-1].get('train_loss', 0)):
+        raise CourseError(f"The training loss is no longer a number after epoch {len(rows)}: the rate is too high for this model, try a tenth of it.")
+
+
+def fit_by_factor(learn: Learner, epochs: int, lr_max, factor, callbacks):
+    "Fits with each group's rate at `factor(fraction done)` of its highest."
+    if learn.opt is None: learn.create_opt()
+    learn.opt.set_hyper('lr', lr_max)
+    peaks = np.array([hyper['lr'] for hyper in learn.opt.hypers])
+    scheduler = ParamScheduler({'lr': lambda done: factor(done) * peaks})
+    learn.fit(epochs, cbs=[scheduler, *callbacks])
+
+
+def wants_fresh(fresh: bool | None) -> bool:
+    "Should a kept run be trained again? None asks `COURSE_FRESH`."
+    return os.environ.get('COURSE_FRESH') == '1' if fresh is None else fresh
+
+
+def train(
+    pics: Pictures,
+    recipe: Recipe,
+    *,
+    keep: bool=False,         # keep the finished run, and find it again
+    fresh: bool | None=None,  # train even if a kept run is there; None reads `COURSE_FRESH`
+    device=None,              # None: the GPU where there is one
+    quiet: bool=False,        # no progress bar
+) -> Run:
+    "Trains a model and returns the `Run`. Nothing is kept or resumed unless `keep` says so. Raises `CourseError` when the loss is no longer a number."
+    device = torch.device(device) if device else default_device()
+    config = run_config(pics, recipe, device) if keep else None
+    if keep and not wants_fresh(fresh) and (found := find_run(pics, recipe, device)):
+        if not quiet: print(f'Found, not trained: this recipe was trained before, in {found.seconds:.0f} s. fresh=True trains it again.')
+        return found
+    learn = make_learner(pics, recipe, device=device, quiet=quiet)
+    callbacks = [*norm_callbacks(recipe.batchnorm), *recipe.callbacks]
+    start = time.perf_counter()
+    if recipe.freeze_epochs:
+        learn.freeze()
+        fit(learn, recipe.freeze_epochs, recipe.lr_max, recipe.schedule, callbacks)
+        learn.unfreeze()
+    fit(learn, recipe.epochs, recipe.lr_max, recipe.schedule, callbacks)
+    seconds = time.perf_counter() - start
+    probs, targets = predict(learn.model, learn.dls.valid)
+    run = Run(pd.DataFrame(learn.history.rows), probs, targets, config, seconds, learn.model, learn,
+              arrays=learn.history.arrays, recipe=recipe)
+    if keep:
+        try: keep_run(run)
+        except CourseError as e: print(e)  # a training is not lost for want of room on a disk
+    return run
