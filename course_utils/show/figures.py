@@ -69,10 +69,10 @@ def _axis_limits(history, quantity) -> tuple:
 def curves_figure(
     history: pd.DataFrame,        # a row an epoch: epoch, train_loss, valid_loss, train_accuracy, valid_accuracy
     majority: float | None=None,  # accuracy of always saying the most frequent class
-    until: int | None=None,       # draw only this many epochs, on the axes of all
+    n_epochs: int | None=None,    # draw only this many epochs, on the axes of all
 ):  # a matplotlib figure
     "What `curves` shows."
-    drawn = history.iloc[:until]
+    drawn = history.iloc[:n_epochs]
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.1))
     loss_ax, accuracy_ax = axes
     for ax, quantity in zip(axes, ('loss', 'accuracy')):
@@ -104,11 +104,11 @@ def curves_alt(
 def curves(
     run,                          # a `Run`
     majority: float | None=None,  # accuracy of always saying the most frequent class
-    until: int | None=None,       # draw only this many epochs, on the axes of all
+    n_epochs: int | None=None,    # draw only this many epochs, on the axes of all
 ) -> Figure:
     "Loss and accuracy of every epoch, on training and validation pictures."
-    fig = curves_figure(run.history, majority, until)
-    return show(fig, curves_alt(run.history.iloc[:until]))
+    fig = curves_figure(run.history, majority, n_epochs)
+    return show(fig, curves_alt(run.history.iloc[:n_epochs]))
 
 
 # ---- dots with intervals ----
