@@ -8,8 +8,10 @@ from course_utils.show.palette import BLUE, GREEN, GREY, ORANGE, RULER, rgb
 from course_utils.techniques.layer_groups import group_table, per_stage, rates_of
 
 # How `draw_rates` lays out its bars, in pixels.
-ROW, TOP = 30, 24        # height of a row; where the first begins
-LEFT, RIGHT = 150, 90    # room for names; room for numbers
+BAR_ROW = 30                # height of a row
+BARS_TOP = 24               # where the first begins
+BARS_LEFT = 150             # room for names
+BARS_RIGHT = 90             # room for numbers
 
 
 def group_colours(n: int) -> list:
@@ -51,25 +53,25 @@ def draw_rates(
     width: int=720,      # of the picture, in pixels
 ) -> np.ndarray:         # `(H, width, 3)` uint8
     "Bars of rates on a logarithmic scale, one row a group."
-    height = TOP + ROW * len(rates) + 6
+    height = BARS_TOP + BAR_ROW * len(rates) + 6
     picture = np.full((height, width, 3), 255, np.uint8)
-    longest = width - LEFT - RIGHT  # bar
+    longest = width - BARS_LEFT - BARS_RIGHT  # bar
     first, last = np.log10([low, high])
 
     def column(rate):
         decades = np.log10(np.clip(rate, low, high)) - first
-        return int(LEFT + longest * decades / (last - first))
+        return int(BARS_LEFT + longest * decades / (last - first))
 
     for exponent in range(round(first), round(last) + 1):
         x = column(10. ** exponent)
-        cv2.line(picture, (x, TOP), (x, height), rgb(RULER), 1)
+        cv2.line(picture, (x, BARS_TOP), (x, height), rgb(RULER), 1)
         write(picture, f'1e{exponent}', (x - 14, 15), GREY)
     bars = zip(names, rates, group_colours(len(rates)))
     for k, (name, rate, colour) in enumerate(bars):
-        top = TOP + ROW * k
+        top = BARS_TOP + BAR_ROW * k
         end = column(rate)
-        upper_left = LEFT, top + 5
-        lower_right = max(end, LEFT + 1), top + ROW - 5
+        upper_left = BARS_LEFT, top + 5
+        lower_right = max(end, BARS_LEFT + 1), top + BAR_ROW - 5
         cv2.rectangle(picture, upper_left, lower_right, colour, -1)
         write(picture, name[:19], (4, top + 20))
         write(picture, f'{rate:.1e}', (end + 6, top + 20))
