@@ -25,10 +25,10 @@ class AskedFunction:
         self.function, self.changes = function, changes
 
     def __call__(self, *args):
-        before = None if self.changes else copy.deepcopy(args)
+        original = None if self.changes else copy.deepcopy(args)
         result = self._result(args)
-        if not self.changes and not equal(before, args):
-            raise Wrong(f"{self._call(before)} changes what it is given. Work on a copy, so that whoever called it still has theirs.")
+        if not self.changes and not equal(original, args):
+            raise Wrong(f"{self._call(original)} changes what it is given. Work on a copy, so that whoever called it still has theirs.")
         if result is None and not self.changes:
             raise Wrong(f"{self._call(args)} gives None. What it has worked out must be returned.")
         return result

@@ -8,7 +8,7 @@ import numpy as np
 class Wrong(Exception): "What is wrong with an answer, in a sentence for the learner."
 
 
-FEW = 6  # as many values of a list are named one by one
+MOST_NAMED = 6  # as many values of a list are named one by one
 
 
 def short_repr(
@@ -36,7 +36,7 @@ def _words_for(value) -> str:
 
 
 def _is_short_list(value) -> bool:
-    if not isinstance(value, (list, tuple)) or len(value) > FEW: return False
+    if not isinstance(value, (list, tuple)) or len(value) > MOST_NAMED: return False
     return all(isinstance(v, (Number, str)) for v in value)
 
 
@@ -48,7 +48,7 @@ def _list_in_words(value) -> str:
 
 
 def _array_in_words(value) -> str:
-    is_short = len(value.shape) == 1 and value.shape[0] <= FEW
+    is_short = len(value.shape) == 1 and value.shape[0] <= MOST_NAMED
     return short_repr(value.tolist()) if is_short else f'an array of shape {tuple(value.shape)}'
 
 

@@ -102,5 +102,5 @@ def find_exercise(key: str) -> Exercise:
     "The exercise of that key. Raises `CourseError` where there is none."
     exercises = all_exercises()
     if key in exercises: return exercises[key]
-    near = [k for k in exercises if k[:2] == str(key)[:2]] or list(exercises)
-    raise CourseError(f"There is no exercise '{key}': there are {', '.join(near)}.")
+    neighbours = [k for k in exercises if k[:2] == str(key)[:2]] or list(exercises)
+    raise CourseError(f"There is no exercise '{key}': there are {', '.join(neighbours)}.")

@@ -49,7 +49,11 @@ def quantity(
     name: str,
     words: str,   # as it is called in a sentence
     *,
-    widest: tuple, shown: str='{:.3g}', example: tuple | None=None, log: bool=False, expected: Callable | None=None,
+    widest: tuple,               # this and the others as in `Quantity`
+    shown: str='{:.3g}',
+    example: tuple | None=None,
+    log: bool=False,
+    expected: Callable | None=None,
 ):
     "Names a quantity. Called by the modules in `course_utils.exercises`."
     QUANTITIES[lesson, name] = Quantity(lesson, name, words, widest, example, log, shown, expected)
@@ -95,7 +99,9 @@ def as_pair(
     value,  # a number, or two
 ) -> tuple[float, float]:
     "A guess as low and high. A number alone stands for itself, a tenth of the widest range to either side. Raises `CourseError` for what is no range."
-    try: pair = tuple(float(v) for v in value) if np.ndim(value) else _around(q, float(value))
+    try:
+        if np.ndim(value): pair = tuple(float(v) for v in value)
+        else: pair = _widened(q, float(value))
     except (TypeError, ValueError): pair = ()
     if len(pair) != 2 or not all(map(math.isfinite, pair)):
         example = f"guess('{q.lesson}', {q.name}={q.example or q.widest})"
@@ -106,7 +112,7 @@ def as_pair(
     return pair
 
 
-def _around(q, value):
+def _widened(q, value):
     "A tenth of the widest range to either side."
     low, high = map(q.scaled, q.widest)
     tenth = (high - low) / 10
@@ -207,7 +213,7 @@ VERDICT_LEVELS = {'not compared': 'none', 'as expected': 'good', 'near': 'near',
 VERDICT_SIGNS = {verdict: LEVELS[level].sign for verdict, level in VERDICT_LEVELS.items()}
 
 
-def how_near(
+def result_verdict(
     q: Quantity,
     expected,  # value, low, high; or None
     x,         # what came out
@@ -231,7 +237,7 @@ class ResultRow:
     guess: list | None      # low, high
 
     @property
-    def verdict(self) -> str: return how_near(self.quantity, self.expected, self.obtained)
+    def verdict(self) -> str: return result_verdict(self.quantity, self.expected, self.obtained)
 
     def cells(self) -> tuple:  # of text
         "Name, expected, obtained, guess and verdict in words."
@@ -328,15 +334,15 @@ def _machine_words(run) -> str:
 
 def causes(
     pics, run,
-    off: bool,       # is the result not as expected?
+    is_off: bool,       # is the result not as expected?
     measured: dict,  # what `record` wrote for these data and this profile, or nothing
 ) -> list:  # of sentences
     "What may lie behind a result, the likeliest first."
     sentences = _unmeasured(pics, measured)
-    if run is not None and profile().name != 'smoke': sentences += from_curves(pics, run, off)
+    if run is not None and profile().name != 'smoke': sentences += from_curves(pics, run, is_off)
     if not measured: return sentences
     sentences += _other_device(measured) + _other_versions(measured)
-    if off and not sentences:
+    if is_off and not sentences:
         sentences.append('Nothing in sight explains it. Most expected ranges are for other pictures, and training anew on another machine can move a number further. Restart the kernel and run all cells: was a setting changed on the way?')
     return sentences
 
@@ -347,8 +353,8 @@ def _unmeasured(pics, measured) -> list:
     if name == 'smoke':
         return ['Profile smoke: so few pictures and steps that no number means anything. For numbers, COURSE_PROFILE=cpu.']
     if measured: return []
-    whose = '' if pics.name.startswith('solar') else ' Expected numbers are for the solar cells.'
-    return [f"There is no measured number for {pics.name} at profile {name}, so yours is the first.{whose}"]
+    remark = '' if pics.name.startswith('solar') else ' Expected numbers are for the solar cells.'
+    return [f"There is no measured number for {pics.name} at profile {name}, so yours is the first.{remark}"]
 
 
 def _other_device(measured) -> list:
@@ -368,14 +374,14 @@ def _other_versions(measured) -> list:
 
 def from_curves(
     pics, run,
-    off: bool,  # is the result not as expected?
+    is_off: bool,  # is the result not as expected?
 ) -> list:  # of sentences
     "What the curves of a training say about its rate and its pictures."
     sentences = []
     is_lost = run.accuracy <= pics.majority + .01
     if is_lost:
         sentences.append(f"An accuracy of {run.accuracy:.1%} is no better than always saying the most frequent class ({pics.majority:.1%}).")
-    if is_lost or off: sentences += _wrong_rate(pics, run)
+    if is_lost or is_off: sentences += _wrong_rate(pics, run)
     return sentences + _few_pictures(pics, run)
 
 

@@ -32,20 +32,20 @@ class TwiceAsLong:
     """
     answer = 'my_look'
     hints = (
-        '`train` takes the number of epochs as its third argument; everything else stays as it was.',
+        'The number of epochs stands in `recipe`; everything else stays as it was.',
         'The last validation loss of a run is `run.valid_loss`. Compare the two.',
-        '`longer = train(pics, arch, 2 * epochs, lr_max=3e-3, keep=True)`, then look at '
+        '`longer = train(pics, replace(recipe, epochs=2 * epochs), keep=True)`, then look at '
         '`longer.valid_loss - run.valid_loss`: above nought means higher.',
     )
 
     def start():
-        my_look = None  # (run, train(pics, arch, 2 * epochs, lr_max=3e-3, keep=True), '…')
+        my_look = None  # (run, train(pics, replace(recipe, epochs=2 * epochs), keep=True), '…')
 
     def setup():
         run, longer = a_run([.6, .5, .55, .6]), a_run([.6, .5, .5, .55, .6, .7, .8, .9])
 
     def solution():
-        longer = train(pics, arch, 2 * epochs, lr_max=3e-3, keep=True)
+        longer = train(pics, replace(recipe, epochs=2 * epochs), keep=True)
         my_look = run, longer, 'higher' if longer.valid_loss > run.valid_loss else 'lower'
 
     @wrong('from 0.600 after 4 epochs to 0.900 after 8')

@@ -165,7 +165,7 @@ class FlipsAndTurnsOnly:
         my_pipeline = None
 
     def setup():
-        from course_utils.augment import pipeline, SEVEN
+        from course_utils.techniques.augment import pipeline, SEVEN
         import albumentations as A
 
     def solution():

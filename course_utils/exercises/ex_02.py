@@ -241,7 +241,7 @@ class FreezeABody:
 @exercise('02-4', 'Without the switch')
 class WithoutTheSwitch:
     """
-    Leave `cbs` out of "frozen body" above, so that BatchNorm stays alive, and train it. Put into
+    Set `batchnorm='learns'` in "frozen body" above, so that BatchNorm stays alive, and train it. Put into
     `my_finding` the run with the switch, the one without, and what the held-out pictures say of the one
     **without**:
 
@@ -256,19 +256,26 @@ class WithoutTheSwitch:
     )
 
     def start():
-        my_finding = None  # (runs['frozen body'], train(half, arch, 0, freeze_epochs=epochs + 1, pretrained=True, **common), '…')
+        alive_recipe = replace(tuned, epochs=0, freeze_epochs=epochs + 1, batchnorm='learns')
+        my_finding = None  # (runs['frozen body'], train(half, alive_recipe, keep=True), '…')
 
     def setup():
+        from dataclasses import replace
         from course_utils.report.stats import difference
+        from course_utils.training.recipe import Recipe
+        epochs, tuned = 5, Recipe('resnet10t', 5)
         fixed, alive = a_run([.5] * 6, hits=380), a_run([.5] * 6, hits=384, first=40)
         good = a_run([.5] * 6, hits=480)
 
     def solution():
         from course_utils.report.stats import difference
         fixed = runs['frozen body']
-        alive = train(half, arch, 0, freeze_epochs=epochs + 1, pretrained=True, **common)
+        alive_recipe = replace(tuned, epochs=0, freeze_epochs=epochs + 1, batchnorm='learns')
+        alive = train(half, alive_recipe, keep=True)
         mean, lowest, highest = difference(alive, fixed)
-        my_finding = fixed, alive, 'better' if lowest > 0 else 'worse' if highest < 0 else 'not told apart'
+        word = 'better' if lowest > 0 else 'worse'
+        if lowest <= 0 <= highest: word = 'not told apart'
+        my_finding = fixed, alive, word
 
     @wrong('holds nought')
     def better_though_not_told_apart():

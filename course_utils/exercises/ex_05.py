@@ -149,7 +149,7 @@ class TwoGroups:
             ...
 
     def setup():
-        from course_utils.groups import per_stage, per_layer
+        from course_utils.techniques.layer_groups import per_stage, per_layer
 
     def solution():
         def first_and_rest(model):

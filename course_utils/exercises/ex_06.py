@@ -186,7 +186,7 @@ class AThirdQuestionMirroredOrNot:
         keeping = None  # a list of views, such as [views[0]]
 
     def setup():
-        from course_utils.tta import Turn, symmetric_views
+        from course_utils.techniques.tta import Turn, symmetric_views
         views = symmetric_views()
 
     def solution():

@@ -298,7 +298,7 @@ class ToldApartByPixelsAlone:
 
     def setup():
         import numpy as np
-        from course_utils.dataset_shift import told_apart, auc
+        from course_utils.techniques.dataset_shift import told_apart, auc
 
     def solution():
         def told_by_pixels(a, b):

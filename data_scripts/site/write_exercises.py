@@ -30,7 +30,8 @@ def section(lesson: str) -> list:  # of (kind, id, source)
     ]
     for ex in exercises_of(lesson):
         cells.append(('markdown', f'ex-{ex.key}', f'### {ex.key} · {ex.title}\n\n{ex.task}'))
-        cells.append(('code', f'ex-{ex.key}-answer', f"{ex.start}\n\ncheck('{ex.key}', {ex.answer})"))
+        code = f"{ex.start}\n\ncheck('{ex.key}', {ex.answer})"
+        cells.append(('code', f'ex-{ex.key}-answer', code))
     cells.append(('code', f'ex-{lesson}-progress', 'progress()'))
     return cells
 
@@ -45,7 +46,8 @@ def with_exercises(
     headings = [i for i, cell in enumerate(nb.cells) if _is_heading(cell)]
     start = next(i for i in headings if nb.cells[i].source.startswith('## Exercises'))
     end = next(i for i in headings if i > start)
-    nb.cells[start:end] = [_cell(kind, id, source, old.get(id)) for kind, id, source in section(lesson)]
+    written = [_cell(kind, id, source, old.get(id)) for kind, id, source in section(lesson)]
+    nb.cells[start:end] = written
     return nb
 
 
