@@ -242,8 +242,11 @@ def progress():
     rows = [row for lesson_rows in lessons.values() for row in lesson_rows]
     done = sum(row.sign == '✓' for row in rows)
     head = f'{done} of {len(rows)} exercises done.'
-    lines = [f"Lesson {lesson}: {'; '.join(row.text for row in lessons[lesson])}" for lesson in lessons]
+    lines = [_progress_line(lesson, lessons[lesson]) for lesson in lessons]
     display(Message('\n'.join([head, *lines]), _progress_page(head, done, len(rows), lessons)))
+
+
+def _progress_line(lesson, rows) -> str: return f"Lesson {lesson}: {'; '.join(row.text for row in rows)}"
 
 
 def _progress_page(head, done, n, lessons):

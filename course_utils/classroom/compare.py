@@ -8,6 +8,12 @@ import numpy as np
 class Wrong(Exception): "What is wrong with an answer, in a sentence for the learner."
 
 
+# a word for a difference → what can be said of its interval
+WHERE_INTERVAL_LIES = {
+    'better': 'lies above nought',
+    'worse': 'lies below nought',
+    'not told apart': 'holds nought',
+}
 MOST_NAMED = 6  # as many values of a list are named one by one
 
 

@@ -227,6 +227,16 @@ class RecallByHand:
                 return f'There are {in_class.sum()} pictures of class {k}, and {named[in_class].sum()} are found: {recall:.3f}. You give {got[k]:.3f}.'
 
 
+def small_network():
+    return nn.Sequential(
+        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(),
+        nn.Linear(8, 3)).eval()
+
+
+def random_batch(n):
+    return torch.randn(n, 4), torch.randint(3, (n,))
+
+
 def epoch_by_hand(model, batches, opt):
     "What `one_epoch` should do."
     model.train()
@@ -338,8 +348,8 @@ class OneEpochByYourself:
 
     def check(answer, rng):
         torch.manual_seed(int(rng.integers(1e6)))
-        start = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
-        batches = [(torch.randn(n, 4), torch.randint(3, (n,))) for n in (8, 8, 2)]
+        start = small_network()
+        batches = [random_batch(n) for n in (8, 8, 2)]
         model, by_hand = copy.deepcopy(start), copy.deepcopy(start)
         with torch.enable_grad():
             result = answer(model, batches, torch.optim.SGD(model.parameters(), lr=.5))

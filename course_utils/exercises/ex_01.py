@@ -277,6 +277,6 @@ class APipelineByYourself:
         unordered = [s for s in seen if list(s) != sorted(s)]
         if unordered:
             return f'{unordered[0]}: the operations come in another order than in `ops`.'
-        together = np.mean([0 in s and 1 in s for s in seen])
-        if abs(together - .25) > .07:
-            return f'Two operations, each with p = 0.5, are both applied {together:.0%} of the time; with a coin each it would be 25 %. Do yours switch on together, or one in place of the other?'
+        joint = np.mean([0 in s and 1 in s for s in seen])
+        if abs(joint - .25) > .07:
+            return f'Two operations, each with p = 0.5, are both applied {joint:.0%} of the time; with a coin each it would be 25 %. Do yours switch on together, or one in place of the other?'

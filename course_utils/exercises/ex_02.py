@@ -4,15 +4,13 @@ import copy
 import numpy as np, torch
 from torch import nn
 
-from course_utils.classroom.compare import as_number, as_numbers
+from course_utils.classroom.compare import WHERE_INTERVAL_LIES, as_number, as_numbers
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
 from course_utils.report.stats import difference, told
 
-WHERE_INTERVAL_LIES = {'better': 'lies above nought', 'worse': 'lies below nought', 'not told apart': 'holds nought'}
 
-
-def main_run(r):
+def transfer_run(r):
     "What was recorded of the training that the lesson recommends."
     return r['runs']['frozen, then unfrozen']
 
@@ -24,11 +22,11 @@ quantity(
 quantity(
     '02', 'accuracy', 'accuracy of frozen, then unfrozen',
     widest=(0, 1), shown='{:.1%}',
-    expected=lambda r: [main_run(r)[k] for k in ('valid_accuracy', 'low', 'high')])
+    expected=lambda r: [transfer_run(r)[k] for k in ('valid_accuracy', 'low', 'high')])
 quantity(
     '02', 'seconds', 'seconds of the main training',
     widest=(1, 10000), log=True, shown='{:.0f}',
-    expected=lambda r: [main_run(r)['seconds'] * factor for factor in (1, 1 / 3, 3)])
+    expected=lambda r: [transfer_run(r)['seconds'] * factor for factor in (1, 1 / 3, 3)])
 
 
 @exercise('02-1', 'How large is the new head?')
@@ -167,7 +165,8 @@ def small_body(width):
     "Two convolutions with BatchNorm, in train mode."
     return nn.Sequential(
         nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(),
-        nn.Conv2d(width, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()).train()
+        nn.Conv2d(width, 4, 3), nn.BatchNorm2d(4),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten()).train()
 
 
 @exercise('02-3', 'Freeze a body')

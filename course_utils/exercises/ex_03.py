@@ -256,7 +256,8 @@ class ARuleThatCanSayNo:
         got = as_number(result, 'The rate')
         if np.isclose(got, lrs[losses.argmin()]):
             return f'At {got:.1e} the loss is lowest. Where does it fall fastest?'
-        is_near = got > 0 and np.abs(np.log(got / want)) < 2.01 * (x[1] - x[0])
+        two_steps = 2.01 * (x[1] - x[0])
+        is_near = got > 0 and np.abs(np.log(got / want)) < two_steps
         if not is_near:
             return f'You give {got:.1e}. Against log(rate) the loss falls fastest at {want:.1e}; against the rate itself, small rates always seem steep.'
         flat = answer(lrs, .7 - .005 * rng.random(60))
@@ -273,6 +274,16 @@ class ARuleThatCanSayNo:
         deeper = answer(lrs, falls_to(.95, losses))
         if isinstance(deeper, str):
             return f"For a curve that falls to 95 % of its first value you give '{deeper}': below 97 % there is a rate to give."
+
+
+def norm_network():
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(),
+        nn.Linear(8, 3)).eval()
+
+
+def batch_of_16():
+    return torch.randn(16, 6), torch.randint(3, (16,))
 
 
 def sweep_by_hand(model, batches, lrs):
@@ -397,8 +408,8 @@ class ASweepThatLeavesNothingBehind:
 
     def check(answer, rng):
         torch.manual_seed(int(rng.integers(1e6)))
-        model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
-        batches = [(torch.randn(16, 6), torch.randint(3, (16,))) for _ in range(8)]
+        model = norm_network()
+        batches = [batch_of_16() for _ in range(8)]
         lrs = np.geomspace(1e-2, 2, 8).tolist()
         old = copy.deepcopy(model.state_dict())
         twin = copy.deepcopy(model)
@@ -409,7 +420,8 @@ class ASweepThatLeavesNothingBehind:
         k = int(np.argmax(~np.isclose(got, want, rtol=1e-3)))  # the first that is wrong
         if not np.allclose(got, want, rtol=1e-3):
             return f'The loss at step {k + 1} is {got[k]:.4f}, and should be {want[k]:.4f}: is the rate of every step set, and the gradient back at nought?'
-        moved = max(float((p.detach() - old[name]).abs().max()) for name, p in model.named_parameters())
+        moves = [(p.detach() - old[name]).abs().max() for name, p in model.named_parameters()]
+        moved = float(max(moves))
         if moved:
             return f'The weights are no longer what they were: off by up to {moved:.3f}. What you kept may be a reference to them, not a copy.'
         running_mean = model[1].running_mean

@@ -7,7 +7,7 @@ from course_utils.classroom.guesses import quantity
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, rates_of
 
 
-def main_run(r):
+def grouped_run(r):
     "What was recorded of the training that the lesson recommends."
     return r['runs'][f"three groups, spread {r['spread']}"]
 
@@ -19,11 +19,11 @@ quantity(
 quantity(
     '05', 'gain', 'accuracy of three groups, minus that of one rate',
     widest=(-.2, .2), shown='{:+.1%}',
-    expected=lambda r: [main_run(r)[k] for k in ('gain', 'low', 'high')])
+    expected=lambda r: [grouped_run(r)[k] for k in ('gain', 'low', 'high')])
 quantity(
     '05', 'seconds', 'seconds of the main training',
     widest=(1, 10000), log=True, shown='{:.0f}',
-    expected=lambda r: [main_run(r)['seconds'] * factor for factor in (1, 1 / 3, 3)])
+    expected=lambda r: [grouped_run(r)['seconds'] * factor for factor in (1, 1 / 3, 3)])
 
 
 @exercise('05-1', 'A slice for near pictures')

@@ -124,14 +124,14 @@ class WhenIsItMoreThanChance:
             return n
 
     @wrong('fewer are enough')
-    def one_too_many():
+    def one_more():
         def least(level):
             n = 1
             while 2 * .5 ** n >= level: n += 1
             return n + 1
 
     @wrong('whole number')
-    def not_whole():
+    def fractional():
         def least(level):
             return 1 / level
 
@@ -233,7 +233,7 @@ class AThirdQuestionMirroredOrNot:
             return f"'{missing[0]}' keeps the label and is not in your list of {len(names)}."
 
 
-def small_network(classes):
+def dropout_network(classes):
     "With BatchNorm and Dropout, in train mode."
     model = nn.Sequential(
         nn.Conv2d(3, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(),
@@ -244,7 +244,12 @@ def small_network(classes):
 
 def four_views():
     "For tensors."
-    return [lambda x: x, lambda x: x.flip(3), lambda x: x.flip(2), lambda x: x.rot90(1, (2, 3))]
+    return [
+        lambda x: x,
+        lambda x: x.flip(3),
+        lambda x: x.flip(2),
+        lambda x: x.rot90(1, (2, 3)),
+    ]
 
 
 def logits_of_views(model, x, views):
@@ -324,7 +329,7 @@ class TTAInYourOwnLines:
         torch.manual_seed(int(rng.integers(1e6)))
         classes = int(rng.integers(2, 5))
         b = int(rng.integers(5, 9))
-        model = small_network(classes)
+        model = dropout_network(classes)
         x = torch.randn(b, 3, 8, 8)
         views = four_views()
         logits = logits_of_views(model, x, views)

@@ -91,7 +91,7 @@ class EnergyInAMask:
             return map[mask].mean() / map.mean() if map.sum() else 0.
 
     @wrong('of all')
-    def inside_over_outside():
+    def inner_over_outer():
         def inside(map, mask):
             return map[mask].sum() / map[~mask].sum() if map.sum() else 0.
 
@@ -189,13 +189,14 @@ class ClassActivationMap:
             return f'Your map for class {k} reaches {got.max():.3f}, and should reach {want.max():.3f}.'
 
 
-def small_body(width):
+def tanh_body(width):
     return nn.Sequential(nn.Conv2d(3, width, 3, stride=2), nn.Tanh()).eval()
 
 
-def small_head(width, classes):
-    layers = [nn.Conv2d(width, 6, 3, padding=1), nn.Softplus(), nn.Flatten(), nn.Linear(54, classes)]
-    return nn.Sequential(*layers).eval()
+def softplus_head(width, classes):
+    return nn.Sequential(
+        nn.Conv2d(width, 6, 3, padding=1), nn.Softplus(),
+        nn.Flatten(), nn.Linear(54, classes)).eval()
 
 
 def maps_by_hand(body, head, x, k=None, pooled=True):
@@ -270,8 +271,8 @@ class GradCAMInYourOwnLines:
         classes = int(rng.integers(3, 6))
         width = int(rng.integers(4, 8))
         b = int(rng.integers(2, 5))
-        body = small_body(width)
-        head = small_head(width, classes)
+        body = tanh_body(width)
+        head = softplus_head(width, classes)
         x = torch.randn(b, 3, 8, 8)
         k = int(rng.integers(classes))
         got = as_numbers(answer(body, head, x, k), (b, 3, 3), 'The map')

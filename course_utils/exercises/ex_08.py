@@ -68,7 +68,8 @@ class TwiceTheSide:
             return f'You give {short_repr(answer)}, and two numbers were asked for, in brackets.'
         size = 8 * int(rng.integers(2, 6))
         width = int(rng.integers(4, 12))
-        layers = [nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)]
+        first = nn.Conv2d(3, width, 3, padding=1)
+        layers = [first, nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)]
         parameters, multiply_adds = as_numbers(list(answer), 2)
         if not np.isclose(parameters, 1):
             n = sum(p.numel() for layer in layers for p in layer.parameters())
@@ -171,7 +172,7 @@ class TheSameTimeNotTheSameEpochs:
             return int(budget // (run_seconds / run_epochs))
 
     @wrong('whole number')
-    def not_whole():
+    def fractional():
         def epochs_for(budget, run_seconds, run_epochs):
             return budget / (run_seconds / run_epochs)
 

@@ -1,12 +1,10 @@
 """Exercises of lesson 09, the ladder: texts, hints, solutions, wrong answers and checks. Whoever wants to solve them stops reading here."""
 import numpy as np, pandas as pd
 
-from course_utils.classroom.compare import as_number, as_numbers, short_repr
+from course_utils.classroom.compare import WHERE_INTERVAL_LIES, as_number, as_numbers, short_repr
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
 from course_utils.report.stats import Seeds, interval, told
-
-WHERE_INTERVAL_LIES = {'better': 'lies above nought', 'worse': 'lies below nought', 'not told apart': 'holds nought'}
 
 
 def with_transfer(r):

@@ -178,11 +178,11 @@ class RecallAndPrecision:
             return f"The recall you give is {recall:.3f}. There are {in_class} pictures of class {rare}, and {round(in_class * true['recall'])} of them are named so."
         if not np.isclose(precision, true['precision']):
             return f"The precision you give is {precision:.3f}. {called} pictures are named {rare}, and {round(called * true['precision'])} of them are."
-        another = np.full(len(y), (rare + 1) % 3)
-        _, precision = as_numbers(answer(another, y, rare), 2, pair)
+        other_class = np.full(len(y), (rare + 1) % 3)
+        _, precision = as_numbers(answer(other_class, y, rare), 2, pair)
         if not np.isnan(precision):
             return f'Where class {rare} is never named, you give a precision of {precision:g}. There is nothing to divide by: nan.'
-        recall, _ = as_numbers(answer(named, another, rare), 2, pair)
+        recall, _ = as_numbers(answer(named, other_class, rare), 2, pair)
         if not np.isnan(recall):
             return f'Where no picture is of class {rare}, you give a recall of {recall:g}. There is nothing to divide by: nan.'
 
@@ -251,7 +251,8 @@ class MoveTheThreshold:
     def check(answer, rng):
         c = int(rng.integers(2, 5))
         n = int(rng.integers(20, 60))
-        y = np.repeat(np.arange(c), rng.permutation(np.arange(1, c + 1) ** 2 * 7))
+        class_sizes = rng.permutation(np.arange(1, c + 1) ** 2 * 7)
+        y = np.repeat(np.arange(c), class_sizes)
         probs = rng.dirichlet(np.linspace(.5, 2, c), n)
         got = as_numbers(answer(probs, y), (n, c), 'The result')
         counts = np.bincount(y)
@@ -334,10 +335,13 @@ class ToldApartByPixelsAlone:
         n = int(rng.integers(60, 90))
         size = int(rng.integers(5, 9))
         pictures = lambda mean, deviation: random_pictures(rng, n, size, mean, deviation)
-        same, brighter, harder, more_of_same = pictures(120, 20), pictures(130, 20), pictures(120, 26), pictures(120, 20)
-        light = as_number(answer(same, brighter), 'The AUC')
-        contrast = as_number(answer(same, harder), 'The AUC')
-        alike = as_number(answer(same, more_of_same), 'The AUC')
+        base = pictures(120, 20)
+        brighter = pictures(130, 20)
+        harder = pictures(120, 26)
+        similar = pictures(120, 20)
+        light = as_number(answer(base, brighter), 'The AUC')
+        contrast = as_number(answer(base, harder), 'The AUC')
+        alike = as_number(answer(base, similar), 'The AUC')
         if light < .15:
             return f'Pictures that are clearly brighter give {light:.2f}: one half is alike, and 1 is told apart for certain.'
         if light < .8:

@@ -58,7 +58,9 @@ class WhichNumberGoesIntoTheReport:
     def check(answer, rng):
         n = int(rng.integers(12, 40))
         true = rng.normal(.75, .01, 40)[:n]
-        trials = pd.DataFrame(dict(valid=true + rng.normal(0, .03, n), test=true + rng.normal(0, .03, n)))
+        valid = true + rng.normal(0, .03, n)
+        test = true + rng.normal(0, .03, n)
+        trials = pd.DataFrame(dict(valid=valid, test=test))
         trials.loc[n // 2, 'valid'] = .95
         trials.loc[n // 3, 'test'] = .93
         got = as_number(answer(trials), 'The number')
@@ -125,7 +127,9 @@ class HowMuchOfItWasLuck:
 
     def check(answer, rng):
         n = int(rng.integers(12, 40))
-        trials = pd.DataFrame(dict(valid=rng.normal(.75, .02, n), test=rng.normal(.68, .02, n)))
+        valid = rng.normal(.75, .02, n)
+        test = rng.normal(.68, .02, n)
+        trials = pd.DataFrame(dict(valid=valid, test=test))
         trials.loc[n // 2, 'valid'] = .86
         trials.loc[n // 3, 'test'] = .78
         got = as_number(answer(trials), 'The optimism')

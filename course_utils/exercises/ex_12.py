@@ -78,10 +78,17 @@ class HowManyToHoldOut:
             return f'With {got:,.0f} pictures it is known within ±{half_width:.2%}: {"fewer are enough" if got > want else "too few"}.'
 
 
-def hashes_with_copies(rng, n, bits, near):
+def hashes_with_copies(rng, n, bits, limit):
     "Random ones. The held-out 0, 2 and 8 are like 1, 3 and 5 of training; 4 and 6, both held out, are like each other."
     hashes = rng.random((n, bits)) < .5
-    for original, copy, distance in ((1, 0, 1), (3, 2, near), (4, 6, 1), (5, 8, near + 1)):
+    copies = [
+        # original, copy, bits between them
+        (1, 0, 1),
+        (3, 2, limit),
+        (4, 6, 1),
+        (5, 8, limit + 1),
+    ]
+    for original, copy, distance in copies:
         hashes[copy] = hashes[original]
         hashes[copy, rng.permutation(bits)[:distance]] ^= True
     return hashes
@@ -114,7 +121,7 @@ class WhoLeaks:
             return [int(i) for i in np.flatnonzero(held) if near_one(i)]
 
     @wrong('at most')
-    def less_than_near():
+    def strictly_less():
         def leaks(hashes, held, near):
             near_one = lambda i: ((hashes[i] != hashes[~held]).sum(1) < near).any()
             return [int(i) for i in np.flatnonzero(held) if near_one(i)]
@@ -144,10 +151,10 @@ class WhoLeaks:
 
     def check(answer, rng):
         n = int(rng.integers(12, 20))
-        near = int(rng.integers(3, 6))
-        hashes = hashes_with_copies(rng, n, 64, near)
+        limit = int(rng.integers(3, 6))
+        hashes = hashes_with_copies(rng, n, 64, limit)
         held_out = np.arange(n) % 2 == 0
-        got = answer(hashes, held_out, near)
+        got = answer(hashes, held_out, limit)
         if not isinstance(got, (list, tuple, np.ndarray)):
             raise Wrong(f'The result is {short_repr(got)}, and should be a list of places.')
         got = [int(i) for i in got]
@@ -157,7 +164,7 @@ class WhoLeaks:
         if {4, 6} & set(got):
             return 'Places 4 and 6 are alike, and either is held out, too: that is no leak.'
         if got == [0]:
-            return f'Place 2 differs from a training picture in {near} bits, near is {near}, and it is missed: at most {near} was asked for.'
+            return f'Place 2 differs from a training picture in {limit} bits, near is {limit}, and it is missed: at most {limit} was asked for.'
         if got != [0, 2]:
             return f'Your list is {short_repr(got)}, and should be [0, 2].'
 
@@ -228,7 +235,7 @@ class PrepareAPictureForTheFile:
         result = answer(x, mean, std)
         got = as_numbers(result, (1, 3, side, side), 'The result')
         kind = str(getattr(result, 'dtype', None))
-        prepared = lambda values: ((values - np.array(mean)) / np.array(std)).transpose(2, 0, 1)[None]
+        prepared = lambda values: ((values - mean) / std).transpose(2, 0, 1)[None]
         want = prepared(x / 255)
         if np.allclose(got, prepared(x.astype(float)), atol=1e-2):
             return f'The largest value is {got.max():.0f}: mean and deviation are meant for 0 to 1, and the bytes go up to 255.'
