@@ -283,7 +283,7 @@ def result_card(
     worst = _worst_verdict(rows)
     explanations = causes(pics, run, worst in ('near', 'off'), measured)
     if note: explanations.append(note)
-    display(_card_message(lesson, rows, worst, explanations, run))
+    display(card_message(lesson, rows, worst, explanations, run))
 
 
 def _keep_outcome(lesson, pics, values):
@@ -310,7 +310,14 @@ def _worst_verdict(rows) -> str:
     return max((row.verdict for row in rows), key=order.index, default='not compared')
 
 
-def _card_message(lesson, rows, worst, explanations, run) -> Message:
+def card_message(
+    lesson: str,
+    rows: list,          # of `ResultRow`
+    worst: str,          # one of `VERDICT_LEVELS`
+    explanations: list,  # of sentences
+    run=None,            # the main `Run`
+) -> Message:
+    "What `result_card` shows."
     head = f"{VERDICT_SIGNS[worst]} Lesson {lesson}: {worst}."
     machine = _machine_words(run)
     text = '\n'.join([head, *(row.sentence() for row in rows), *explanations, machine])
