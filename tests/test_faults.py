@@ -53,7 +53,7 @@ from course_utils import config
 from course_utils.data import pictures as data
 from course_utils.training import train as T
 from course_utils.data.pictures import load_pictures
-from data_scripts import lessons
+from data_scripts.lessons.run import run as lessons
 top, out, start = Path(sys.argv[1]), {}, time.perf_counter()
 def took(what): print(f'{what}: {time.perf_counter() - start:.1f} s', file=sys.stderr, flush=True)
 pics = load_pictures('solar', size=32, limit=160, cache=False)

@@ -11,7 +11,10 @@ from PIL import Image
 from scipy.io import savemat
 
 from course_utils.config import CourseError
-from data_scripts import data, fetch, mirror, sources
+from data_scripts import data
+from data_scripts import fetch
+from data_scripts import mirror
+from data_scripts import sources
 
 ROOT = Path(__file__).parent.parent
 RPS = 'rock_paper_scissors'
