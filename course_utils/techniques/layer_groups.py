@@ -62,6 +62,8 @@ def three_groups(
     middle = sum(stages[half:], [])
     return [early, middle, head]
 
+three_groups.names = ['early', 'middle', 'head']  # for tables and figures; a splitter may go without
+
 # %% ../../nbs/05_differential_lrs.ipynb #499832ed
 def _prefixes(name):
     "`a.b.c` → `a`, `a.b`, `a.b.c`."
@@ -93,8 +95,8 @@ def group_table(
 ) -> pd.DataFrame:
     "A row for each group: its modules, tensors, parameters, and share of all parameters."
     groups = splitter(model)
-    names = [f'{g}' for g in range(len(groups) - 1)] + ['head']
-    if splitter is three_groups: names = ['early', 'middle', 'head']
+    numbers = [f'{g}' for g in range(len(groups) - 1)]
+    names = getattr(splitter, 'names', [*numbers, 'head'])
     counts = [_count(group) for group in groups]
     columns = dict(
         modules=[', '.join(modules) for modules in group_modules(model, splitter)],

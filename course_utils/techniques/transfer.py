@@ -31,7 +31,7 @@ def activations(
     def keep(module, inputs, output): kept.append(output[0].float().cpu().numpy())
 
     device = next(model.parameters()).device
-    x = to_input(image[None], *norm_of(model), device)
+    x = to_input(torch.tensor(image)[None], *norm_of(model), device)
     hook = module.register_forward_hook(keep)
     try:
         with torch.inference_mode(): model.eval()(x)
