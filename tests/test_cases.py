@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from course_utils.report import cases as C, results
-from course_utils.data import pictures as D
+from course_utils.data import decode
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.data.sources import photo
@@ -248,11 +248,13 @@ def test_limit_chooses_before_it_decodes_and_chooses_the_same(stand_ins, tmp_pat
     monkeypatch.setenv('COURSE_DATA_DIR', str(stand_ins))
     write_set(tmp_path/'no split', {'': 15}, ('a', 'b', 'c'))
     for name in ('dog_breeds', str(tmp_path/'no split')):
-        whole, read = load_pictures(name, 32, cache=False), []
+        whole = load_pictures(name, 32, cache=False)
+        read, read_picture = [], decode.read_picture
         with monkeypatch.context() as m:
-            m.setattr(D, 'read_picture', lambda p, size, of=D.read_picture: read.append(p) or of(p, size))
+            m.setattr(decode, 'read_picture', lambda path, size: read.append(path) or read_picture(path, size))
             few = load_pictures(name, 32, limit=14, cache=False)
-        same = whole.take(np.flatnonzero(stratified_split(whole.table.stratum + whole.table.split, 14 / len(whole))))
+        strata = whole.table.stratum + whole.table.split
+        same = whole.take(np.flatnonzero(stratified_split(strata, 14 / len(whole))))
         assert len(read) == len(few) < len(whole)
         assert (few.x == same.x).all()
         assert few.table.equals(same.table)

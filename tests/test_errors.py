@@ -229,10 +229,10 @@ def test_both_sides_in_one():
 def test_the_maps_are_those_of_the_predicted_and_the_true_class(monkeypatch):
     run, pics = made(list('abc'))
     asked = []
-    monkeypatch.setattr(E, 'maps_of', lambda m, x, c, layer: asked.append(list(c)) or np.ones((len(x), 64, 64), np.float32))
+    monkeypatch.setattr(E, 'maps_of', lambda model, images, classes, layer: asked.append(list(classes)) or np.ones((len(images), 64, 64), np.float32))
     e = E.analyse(run, pics)
     e.widget.children[2]
     asked.clear()
     k = e.top_losses(4).place
-    E._with_maps(e, k)
-    assert asked == [list(e.said[k]), list(e.true[k])]
+    E.maps_gallery(e, k)
+    assert asked == [list(e.predicted[k]), list(e.true[k])]
