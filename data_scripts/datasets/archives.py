@@ -51,8 +51,8 @@ class LimitedStream:
 def check_member(member: str, name: str):
     "Raises `CourseError` for a name of a file in an archive that would lead out of the folder, or is none."
     parts = PurePosixPath(member).parts
-    outside = member.startswith('/') or '..' in parts
-    if outside or not parts or ODD_NAME.search(member):
+    leads_out = member.startswith('/') or '..' in parts
+    if leads_out or not parts or ODD_NAME.search(member):
         raise refusal(name, f'the name {member!a} leads out of the folder, or is none')
 
 

@@ -61,11 +61,11 @@ def arrange(
     check_counts(counts, source)
     set_aside = {file.path.relative_to(src).as_posix(): reason for file, reason in zip(files, reasons) if reason}
     for name in set_aside: move(src/name, made/'.set_aside'/name)
-    for name, folder in source.beside.items():
+    for name, folder in source.extra_folders.items():
         if not (src/folder).is_dir(): raise other_layout(source, f': there is no {folder}')
         move(src/folder, made/name)
     counts = {part: of_classes for part, of_classes in counts.items() if of_classes}
-    return dict(pictures=len(readable), counts=counts, set_aside=set_aside, beside=list(source.beside))
+    return dict(pictures=len(readable), counts=counts, set_aside=set_aside, beside=list(source.extra_folders))
 
 
 def other_layout(source: Source, detail: str) -> CourseError:

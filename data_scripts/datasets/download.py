@@ -113,14 +113,14 @@ def retry(
     bytes_had=lambda: 0,        # how much has come so far
 ):
     "Tries until `attempt` succeeds, or until `TRIES` in a row have raised `TryAgain` and brought nothing new."
-    most = bytes_had()
+    record = bytes_had()
     tries = 0
     while True:
         try: return attempt()
         except TryAgain as e:
             n_bytes = bytes_had()
-            tries = 0 if n_bytes > most else tries + 1
-            most = max(most, n_bytes)
+            tries = 0 if n_bytes > record else tries + 1
+            record = max(record, n_bytes)
             if tries == TRIES: raise gave_up(address, e, n_bytes) from None
             wait_s = WAIT_S * 2**max(tries - 1, 0)
             tqdm.write(f'{e}: trying again in {wait_s:g} s.')

@@ -9,7 +9,7 @@ import numpy as np
 from data_scripts.datasets.download import Archive
 from data_scripts.datasets.sources.source import Source, listed, picture_paths
 
-PARTS = ('train', 'test')
+LISTED_PARTS = ('train', 'test')
 
 
 def breed_number(path) -> str:
@@ -30,7 +30,7 @@ def list_dog_breeds(src):
     paths = picture_paths(src/'Images')
     names = breed_names(paths)
     wanted = {}
-    for part in PARTS:
+    for part in LISTED_PARTS:
         for row in loadmat(src/f'{part}_list.mat')['file_list']:
             file = PurePosixPath(row[0].item())
             wanted[file.name] = (part, names[breed_number(file)])
@@ -42,7 +42,7 @@ def pack_dog_breeds(files, shrink):
     numbers = sorted({breed_number(file.path) for file in files})
     labels = {number: i for i, number in enumerate(numbers, 1)}
     images = ((f'Images/{member_name(file)}', shrink(file.path)) for file in files)
-    lists = ((f'{part}_list.mat', mat_file(files, part, labels)) for part in PARTS)
+    lists = ((f'{part}_list.mat', mat_file(files, part, labels)) for part in LISTED_PARTS)
     return {'images.tar': images, 'lists.tar': lists}
 
 

@@ -71,4 +71,4 @@ PETS = Source(
         Archive('http://www.robots.ox.ac.uk/~vgg/data/pets/data/annotations.tar.gz', 19_173_078,
                 '52425fb6de5c424942b7626b428656fcbd798db970a937df61750c0f1d358e91', 'pets-annotations.tar.gz'),
     ),
-    list_files=list_pets, pack=pack_pets, beside=dict(trimaps='annotations/trimaps'))
+    list_files=list_pets, pack=pack_pets, extra_folders=dict(trimaps='annotations/trimaps'))

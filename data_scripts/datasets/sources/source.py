@@ -29,7 +29,7 @@ class Source:
     pack: Callable               # [PictureFile], shrink → {archive: [(member, bytes)]}, in the same layout, for `make mirror`
     cut: Callable | None = None  # number of training pictures → {part: number}, where the articles' split is finer than the archive's
     jfif: bool = False           # set aside what has no JFIF header
-    beside: dict = field(default_factory=dict)  # folder beside the class folders → where it lies in the archives
+    extra_folders: dict = field(default_factory=dict)  # folder beside the class folders → where it lies in the archives
     room: float = 1.2            # bytes on disk, the archives not counted, for each byte of the archives
 
     @property
