@@ -143,9 +143,21 @@ def test_always_cut_at_the_same_byte(server, data_folder):
     assert len(server.asked('rps.zip')) == TRIES + 1
 
 
-@pytest.mark.parametrize('step, part', [
-    (longer, 'instead of'), (shorter, 'instead of'), (endless, 'has more bytes'), (other_bytes, 'has the checksum'), (page, 'has 26 bytes'),
-    (status(404), '404 Not Found'), (status(403), '403 Forbidden'), (status(410), '410 Gone'), (status(416), '416'), (redirect('file:///etc/passwd'), 'no address')])
+NOT_THE_FILE = [
+    (longer, 'instead of'),
+    (shorter, 'instead of'),
+    (endless, 'has more bytes'),
+    (other_bytes, 'has the checksum'),
+    (page, 'has 26 bytes'),
+    (status(404), '404 Not Found'),
+    (status(403), '403 Forbidden'),
+    (status(410), '410 Gone'),
+    (status(416), '416'),
+    (redirect('file:///etc/passwd'), 'no address'),
+]
+
+
+@pytest.mark.parametrize('step, part', NOT_THE_FILE)
 @pytest.mark.fault
 def test_not_the_file_it_should_be(server, data_folder, step, part):
     server.script['rps.zip'] = [step] * 20
@@ -157,16 +169,39 @@ def test_not_the_file_it_should_be(server, data_folder, step, part):
     whole(data_folder)
 
 
-@pytest.mark.parametrize('steps', [
-    [status(500)], [status(500), status(502), status(503)], [status(429)], [status(408)], [redirect('/elsewhere/rps.zip')], [redirect('rps.zip')] * 3, [no_ranges], [no_length],
-    [cut(500), no_ranges], [no_ranges_cut, no_ranges], [cut(500), other_range], [cut(500), status(416)], [cut(500), status(500), cut(900)], [stall], [trickle],
-    [cut(500), redirect('/x/rps.zip')]], ids=lambda x: '-'.join(getattr(f, '__name__', '') for f in x))
+LAST_STEP_SERVES_ALL = [[no_ranges], [no_length], [cut(500), no_ranges], [no_ranges_cut, no_ranges]]
+LAST_STEP_FAILS = [
+    [status(500)],
+    [status(500), status(502), status(503)],
+    [status(429)],
+    [status(408)],
+    [redirect('/elsewhere/rps.zip')],
+    [redirect('rps.zip')] * 3,
+    [cut(500), other_range],
+    [cut(500), status(416)],
+    [cut(500), status(500), cut(900)],
+    [stall],
+    [trickle],
+    [cut(500), redirect('/x/rps.zip')],
+]
+
+
+@pytest.mark.parametrize('steps', LAST_STEP_SERVES_ALL)
+@pytest.mark.fault
+def test_fine_with_the_last_step(server, data_folder, steps):
+    server.script['rps.zip'] = list(steps)
+    get(server)
+    whole(data_folder)
+    assert len(server.asked('rps.zip')) == len(steps)
+
+
+@pytest.mark.parametrize('steps', LAST_STEP_FAILS)
 @pytest.mark.fault
 def test_fine_in_the_end(server, data_folder, steps):
     server.script['rps.zip'] = list(steps)
     get(server)
     whole(data_folder)
-    assert len(server.asked('rps.zip')) == len(steps) + (steps not in ([no_ranges], [no_length]) and steps[-1] is not no_ranges)
+    assert len(server.asked('rps.zip')) == len(steps) + 1
 
 
 @pytest.mark.parametrize('step, part', [
@@ -237,12 +272,30 @@ def test_a_folder(tmp_path, data_folder):
     assert {p: p.stat().st_mtime_ns for p in Path(m).iterdir()} == before
 
 
-@pytest.mark.parametrize('spoil, part', [
-    (lambda m: (m/'rps.zip').unlink(), 'cannot be read'), (lambda m: (m/'manifest.json').unlink(), 'needs a folder or an address'),
-    (lambda m: (m/'rps.zip').write_bytes(b'x' * (m/'rps.zip').stat().st_size), 'another checksum'), (lambda m: (m/'rps.zip').write_bytes(b'x'), 'has 1 bytes'),
-    (lambda m: (m/'manifest.json').write_text('{}'), 'has no rps.zip and no rps-test-set.zip'), *[(lambda m, t=t: (m/'manifest.json').write_text(t), 'not a list of archives') for t in (
-        '', '[]', '<html>', '3', '{"rps.zip": 3}', '{"rps.zip": {}}', '{"rps.zip": {"sha256": "x", "bytes": 3}}', '[' * 100_000,
-        json.dumps({'rps.zip': dict(sha256='0' * 64, bytes=-3)}), json.dumps({'rps.zip': dict(sha256='0' * 64, bytes='3')}))]])
+NO_LISTS = ['', '[]', '<html>', '3', '{"rps.zip": 3}', '{"rps.zip": {}}', '{"rps.zip": {"sha256": "x", "bytes": 3}}', '[' * 100_000]
+NO_LISTS += [json.dumps({'rps.zip': dict(sha256='0' * 64, bytes=n)}) for n in (-3, '3')]
+
+
+def write_list(text): return lambda folder: (folder/'manifest.json').write_text(text)
+
+
+def same_length(folder):
+    "Other bytes, as many as there were."
+    file = folder/'rps.zip'
+    file.write_bytes(b'x' * file.stat().st_size)
+
+
+SPOILT_MIRRORS = [
+    (lambda folder: (folder/'rps.zip').unlink(), 'cannot be read'),
+    (lambda folder: (folder/'manifest.json').unlink(), 'needs a folder or an address'),
+    (same_length, 'another checksum'),
+    (lambda folder: (folder/'rps.zip').write_bytes(b'x'), 'has 1 bytes'),
+    (write_list('{}'), 'has no rps.zip and no rps-test-set.zip'),
+    *[(write_list(text), 'not a list of archives') for text in NO_LISTS],
+]
+
+
+@pytest.mark.parametrize('spoil, part', SPOILT_MIRRORS)
 @pytest.mark.fault
 def test_a_bad_folder(tmp_path, data_folder, spoil, part):
     m = mirror_folder(tmp_path/'m', rps())
@@ -302,10 +355,23 @@ def killed_at(module, name, nth):
     setattr(module, name, f)
 
 
-@pytest.mark.parametrize('module, name, nth', [
-    (download.tqdm, 'update', 1), (download.tqdm, 'update', 3), (prepare, 'unpack', 1), (shutil, 'copyfileobj', 5), (prepare, 'unpack', 2), (arrange, 'check_pictures', 1), (arrange, 'move', 1),
-    (arrange, 'move', 9), (json, 'dumps', 1), (os, 'rename', 1), (Path, 'unlink', 1), (shutil, 'rmtree', 3)],
-    ids=lambda x: getattr(x, '__name__', str(x)))
+KILLS = [
+    (download.tqdm, 'update', 1),
+    (download.tqdm, 'update', 3),
+    (prepare, 'unpack', 1),
+    (shutil, 'copyfileobj', 5),
+    (prepare, 'unpack', 2),
+    (arrange, 'check_pictures', 1),
+    (arrange, 'move', 1),
+    (arrange, 'move', 9),
+    (json, 'dumps', 1),
+    (os, 'rename', 1),
+    (Path, 'unlink', 1),
+    (shutil, 'rmtree', 3),
+]
+
+
+@pytest.mark.parametrize('module, name, nth', KILLS, ids=lambda value: getattr(value, '__name__', str(value)))
 @pytest.mark.fault
 def test_killed_at(server, data_folder, module, name, nth):
     server.script['rps.zip'] = [slowly]
@@ -448,21 +514,64 @@ def pax_bomb(n):
     return gzip.compress(info.tobuf(tarfile.PAX_FORMAT) + bytes(1024), mtime=0)
 
 SLIPS = {
-    'zip up': zipped({'a.txt': b'x', '../out.txt': b'x'}), 'zip up inside': zipped({'a/../../out.txt': b'x'}), 'zip absolute': zip_entry('/out.txt'), 'zip backslashes': zip_entry('a\\..\\..\\out.txt'),
-    'zip drive': zip_entry('C:/out.txt'), 'zip link': zip_entry('l', 0o120777, b'../..'), 'zip device': zip_entry('d', 0o020666), 'zip encrypted': zip_entry('e', flags=1),
-    'zip only dots': zip_entry('./.'), 'zip newline': zip_entry('a\nb'),
-    'tar up': tarred({'a.txt': b'x', '../out.txt': b'x'}), 'tar up inside': tarred({'a/../../out.txt': b'x'}, gz=False), 'tar absolute': tarred({'/out.txt': b'x'}),
-    'tar link': tarred({'l': link('/etc'), 'l/out.txt': b'x'}), 'tar link to a folder above': tarred({'l': link('..'), 'l/out.txt': b'x'}), 'tar hard link': tarred({'h': link('/etc/passwd', tarfile.LNKTYPE)}),
-    'tar fifo': tarred({'f': dict(type=tarfile.FIFOTYPE)}), 'tar device': tarred({'f': dict(type=tarfile.CHRTYPE)}), 'tar sparse': tarred({'s': dict(type=tarfile.GNUTYPE_SPARSE)}),
-    'tar surrogates': tarred({'\udc80': b'x'})}
+    'zip up': zipped({'a.txt': b'x', '../out.txt': b'x'}),
+    'zip up inside': zipped({'a/../../out.txt': b'x'}),
+    'zip absolute': zip_entry('/out.txt'),
+    'zip backslashes': zip_entry('a\\..\\..\\out.txt'),
+    'zip drive': zip_entry('C:/out.txt'),
+    'zip link': zip_entry('l', 0o120777, b'../..'),
+    'zip device': zip_entry('d', 0o020666),
+    'zip encrypted': zip_entry('e', flags=1),
+    'zip only dots': zip_entry('./.'),
+    'zip newline': zip_entry('a\nb'),
+    'tar up': tarred({'a.txt': b'x', '../out.txt': b'x'}),
+    'tar up inside': tarred({'a/../../out.txt': b'x'}, gz=False),
+    'tar absolute': tarred({'/out.txt': b'x'}),
+    'tar link': tarred({'l': link('/etc'), 'l/out.txt': b'x'}),
+    'tar link to a folder above': tarred({'l': link('..'), 'l/out.txt': b'x'}),
+    'tar hard link': tarred({'h': link('/etc/passwd', tarfile.LNKTYPE)}),
+    'tar fifo': tarred({'f': dict(type=tarfile.FIFOTYPE)}),
+    'tar device': tarred({'f': dict(type=tarfile.CHRTYPE)}),
+    'tar sparse': tarred({'s': dict(type=tarfile.GNUTYPE_SPARSE)}),
+    'tar surrogates': tarred({'\udc80': b'x'}),
+}
+SIZE_WITHOUT_BYTES = tarfile.TarInfo('x').tobuf()[:124] + b'77777777777\0' + bytes(900)
 BOMBS = {
-    'zip by declared size': zipped({'x': bytes(3_000_000)}, compression=zipfile.ZIP_DEFLATED), 'zip by many': zipped({f'{i}': bytes(100_000) for i in range(20)}, compression=zipfile.ZIP_DEFLATED),
-    'zip by real size': lying_zip(3_000_000, 10), 'zip with less than it says': lying_zip(1000, 100_000),
-    'tar by declared size': tarred({'x': bytes(3_000_000)}), 'tar by many': tarred({f'{i}': bytes(100_000) for i in range(20)}), 'tar by empty files': tarred({f'{i}': b'' for i in range(3000)}),
-    'tar by real size': pax_bomb(3_000_000), 'tar by a size without bytes': gzip.compress(tarfile.TarInfo('x').tobuf()[:124] + b'77777777777\0' + bytes(900), mtime=0)}
-DAMAGED = {'zip cut': zipped({'a': b'x' * 500})[:-10], 'zip CRC': zipped({'a': b'x' * 500}).replace(b'x' * 500, b'x' * 499 + b'y'), 'tar cut': tarred({'a': b'x' * 5000}, gz=False)[:2000],
-           'gz cut': tarred({'a': random.Random(0).randbytes(5000)})[:-600], 'text': b'hello', 'empty': b'',
-           'file in a file': tarred({'a': b'x', 'a/b': b'x'})}
+    'zip by declared size': zipped({'x': bytes(3_000_000)}, compression=zipfile.ZIP_DEFLATED),
+    'zip by many': zipped({f'{i}': bytes(100_000) for i in range(20)}, compression=zipfile.ZIP_DEFLATED),
+    'zip by real size': lying_zip(3_000_000, 10),
+    'zip with less than it says': lying_zip(1000, 100_000),
+    'tar by declared size': tarred({'x': bytes(3_000_000)}),
+    'tar by many': tarred({f'{i}': bytes(100_000) for i in range(20)}),
+    'tar by empty files': tarred({f'{i}': b'' for i in range(3000)}),
+    'tar by real size': pax_bomb(3_000_000),
+    'tar by a size without bytes': gzip.compress(SIZE_WITHOUT_BYTES, mtime=0),
+}
+SMALL_ZIP = zipped({'a': b'x' * 500})
+DAMAGED = {
+    'zip cut': SMALL_ZIP[:-10],
+    'zip CRC': SMALL_ZIP.replace(b'x' * 500, b'x' * 499 + b'y'),
+    'tar cut': tarred({'a': b'x' * 5000}, gz=False)[:2000],
+    'gz cut': tarred({'a': random.Random(0).randbytes(5000)})[:-600],
+    'text': b'hello',
+    'empty': b'',
+    'file in a file': tarred({'a': b'x', 'a/b': b'x'}),
+}
+ODD_DATES = {  # no system takes these, and what is unpacked has the date of its unpacking
+    'huge': '1e300',
+    'no number': 'nan',
+}
+
+
+@pytest.mark.parametrize('date', ODD_DATES)
+@pytest.mark.fault
+def test_a_date_that_no_system_takes(tmp_path, date):
+    info = tarfile.TarInfo('a.txt')
+    info.pax_headers = {'mtime': ODD_DATES[date]}
+    (tmp_path/'archive').write_bytes(info.tobuf(tarfile.PAX_FORMAT) + bytes(1024))
+    unpack(tmp_path/'archive', tmp_path/'unpacked')
+    age_s = time.time() - (tmp_path/'unpacked'/'a.txt').stat().st_mtime
+    assert abs(age_s) < 60
 
 
 def refused(tmp_path, b, part):
@@ -497,9 +606,19 @@ def test_damaged(tmp_path, name):
     fails(call, 'in' if name == 'file in a file' else 'the.zip was not unpacked: it is damaged')
 
 
-@pytest.mark.parametrize('b', [SLIPS['zip up'], SLIPS['zip link'], SLIPS['tar link'], BOMBS['zip by declared size'], DAMAGED['zip CRC'], zipped({'a.txt': b'no pictures'}),
-                               zipped({'rps-test-set/lizard/a.png': noise_file(0, 'PNG')}), zipped({'rps-test-set/paper/a.png': b''})],
-                         ids=['slip', 'link', 'tar link', 'bomb', 'damaged', 'another layout', 'another class', 'none readable'])
+HALF_MADE = {
+    'slip': SLIPS['zip up'],
+    'link': SLIPS['zip link'],
+    'tar link': SLIPS['tar link'],
+    'bomb': BOMBS['zip by declared size'],
+    'damaged': DAMAGED['zip CRC'],
+    'another layout': zipped({'a.txt': b'no pictures'}),
+    'another class': zipped({'rps-test-set/lizard/a.png': noise_file(0, 'PNG')}),
+    'none readable': zipped({'rps-test-set/paper/a.png': b''}),
+}
+
+
+@pytest.mark.parametrize('b', HALF_MADE.values(), ids=HALF_MADE)
 @pytest.mark.fault
 def test_nothing_half_made_is_left(tmp_path, data_folder, monkeypatch, b):
     "With the mirror's own checksum, so that only the unpacking can notice."
@@ -664,11 +783,24 @@ class Call:
 
 def hostile(x): return lambda *_: pickle.dumps({b'data': x, b'labels': [0], b'fine_labels': [0]}, 2)
 
-@pytest.mark.parametrize('batch', [
-    lambda f: hostile(Call(os.system, f'touch {f}')), lambda f: hostile(Call(eval, f'open({str(f)!r}, "w")')), lambda f: hostile(Call(exec, f'open({str(f)!r}, "w")')),
-    lambda f: hostile(np.array([Call(os.system, f'touch {f}')], object)), lambda f: hostile(np.zeros((1, 3072))), lambda f: hostile(np.zeros((2, 7), np.uint8)), lambda f: hostile([1, 2]),
-    lambda f: lambda *_: b'not a pickle', lambda f: lambda *_: b'', lambda f: lambda *_: b'cposix\nsystem\n(Vtouch ' + str(f).encode() + b'\ntR.',
-    lambda f: lambda *_: b'cnumpy.core.multiarray\nscalar\n.', lambda f: lambda *_: b'c_codecs\nencode\n(Vx\nVrot13\ntR.', lambda f: lambda *_: pickle.dumps([1], 2)])
+HOSTILE = [  # each gets the file that must not appear
+    lambda file: hostile(Call(os.system, f'touch {file}')),
+    lambda file: hostile(Call(eval, f'open({str(file)!r}, "w")')),
+    lambda file: hostile(Call(exec, f'open({str(file)!r}, "w")')),
+    lambda file: hostile(np.array([Call(os.system, f'touch {file}')], object)),
+    lambda file: hostile(np.zeros((1, 3072))),
+    lambda file: hostile(np.zeros((2, 7), np.uint8)),
+    lambda file: hostile([1, 2]),
+    lambda file: lambda *_: b'not a pickle',
+    lambda file: lambda *_: b'',
+    lambda file: lambda *_: b'cposix\nsystem\n(Vtouch ' + str(file).encode() + b'\ntR.',
+    lambda file: lambda *_: b'cnumpy.core.multiarray\nscalar\n.',
+    lambda file: lambda *_: b'c_codecs\nencode\n(Vx\nVrot13\ntR.',
+    lambda file: lambda *_: pickle.dumps([1], 2),
+]
+
+
+@pytest.mark.parametrize('batch', HOSTILE)
 @pytest.mark.fault
 def test_hostile_pickles(tmp_path, data_folder, batch):
     trap = tmp_path/'trap'
@@ -741,8 +873,18 @@ def test_a_small_picture_stays_as_it_is(tmp_path):
     assert shrunk.mode == 'RGB'
 
 
-@pytest.mark.parametrize('args, part', [([], 'NAME= is missing'), (['dogs'], "no data set 'dogs'"), ([RPS], 'fetch it first'), ([RPS, '--keep', 'all'], 'KEEP=all'), ([RPS, '--keep', '0'], 'KEEP=0'),
-                                        ([RPS, '--size=-3'], 'SIZE=-3'), ([RPS, '--mirror', 'http://x'], 'into a folder')])
+BAD_COMMANDS = [
+    ([], 'NAME= is missing'),
+    (['dogs'], "no data set 'dogs'"),
+    ([RPS], 'fetch it first'),
+    ([RPS, '--keep', 'all'], 'KEEP=all'),
+    ([RPS, '--keep', '0'], 'KEEP=0'),
+    ([RPS, '--size=-3'], 'SIZE=-3'),
+    ([RPS, '--mirror', 'http://x'], 'into a folder'),
+]
+
+
+@pytest.mark.parametrize('args, part', BAD_COMMANDS)
 @pytest.mark.fault
 def test_a_mirror_that_cannot_be(args, part):
     fails(lambda: classroom_mirror.main(args), part)
