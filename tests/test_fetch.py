@@ -49,22 +49,30 @@ def data_folder(tmp_path, monkeypatch):
 def get(server): return prepare.prepare(RPS, server.address)
 
 
-def whole(folder, files=None):
+def contents(name):
+    "Each picture's bytes in a tiny archive."
+    with zipfile.ZipFile(io.BytesIO(rps()[name])) as archive:
+        return [archive.read(member) for member in archive.namelist()]
+
+
+def whole(folder):
     "The folder holds every picture of the archives, byte for byte, and nothing is left beside it."
-    want = Counter((part, b) for name, part in (('rps.zip', 'train'), ('rps-test-set.zip', 'test'))
-                   for z in [zipfile.ZipFile(io.BytesIO((files or rps())[name]))] for n in z.namelist() for b in [z.read(n)])
-    assert Counter((p.parts[-3], p.read_bytes()) for p in (folder/RPS).rglob('*.png')) == want
-    assert json.loads((folder/RPS/'about.json').read_text())['pictures'] == want.total()
-    assert [p.name for p in (folder/'.fetch').iterdir()] == [f'{RPS}.lock']
-    assert {p.name for p in folder.iterdir()} == {RPS, '.fetch'}
+    expected = Counter(('train', content) for content in contents('rps.zip'))
+    expected += Counter(('test', content) for content in contents('rps-test-set.zip'))
+    found = Counter((path.parts[-3], path.read_bytes()) for path in (folder/RPS).rglob('*.png'))
+    assert found == expected
+    assert read_facts(folder/RPS)['pictures'] == expected.total()
+    assert [path.name for path in (folder/'.fetch').iterdir()] == [f'{RPS}.lock']
+    assert {path.name for path in folder.iterdir()} == {RPS, '.fetch'}
 
 
 def nothing(folder, kept=()):
     "No data set, nothing unpacked; at most what was downloaded."
     assert not (folder/RPS).exists()
-    assert all(p.name == '.fetch' for p in folder.glob('*'))
-    assert sorted(p.name.split('-', 1)[1] for p in folder.rglob('*') if p.is_file() and p.suffix != '.lock') == sorted(kept)
-    assert not [p for p in folder.rglob('*') if p.name in ('unpacked', 'made')]
+    assert all(path.name == '.fetch' for path in folder.glob('*'))
+    files = [path.name for path in folder.rglob('*') if path.is_file() and path.suffix != '.lock']
+    assert sorted(name.split('-', 1)[1] for name in files) == sorted(kept)
+    assert not [path for path in folder.rglob('*') if path.name in ('unpacked', 'made')]
 
 
 def fails(call, *parts):
@@ -327,12 +335,14 @@ def test_no_address(m, data_folder):
 
 
 def test_the_original_is_no_subset(tmp_path, monkeypatch):
-    files, s = rps(), SOURCES[RPS]
-    own = tuple(replace(a, bytes=len(files[a.name]), sha256=hashlib.sha256(files[a.name]).hexdigest()) for a in s.archives)
-    monkeypatch.setitem(SOURCES, RPS, replace(s, archives=own))
-    about = prepare.prepare(RPS, mirror_folder(tmp_path/'m', files))
-    assert not about['subset']
-    assert prepare.in_words(about) == '18 pictures'
+    files = rps()
+    sha256 = checksums(files)
+    source = SOURCES[RPS]
+    archives = [replace(archive, bytes=len(files[archive.name]), sha256=sha256[archive.name]) for archive in source.archives]
+    monkeypatch.setitem(SOURCES, RPS, replace(source, archives=tuple(archives)))
+    facts = prepare.prepare(RPS, mirror_folder(tmp_path/'m', files))
+    assert not facts['subset']
+    assert prepare.in_words(facts) == '18 pictures'
 
 
 # ---- kills, locks, disks ----
@@ -632,9 +642,11 @@ NAMES = ['a b/c d.txt', 'ü/ñandú.txt', '文/字.txt', './dot.txt', 'a//b.txt'
 @pytest.mark.parametrize('pack', [zipped, tarred, functools.partial(tarred, gz=False)], ids=['zip', 'tar.gz', 'tar'])
 @pytest.mark.fault
 def test_unusual_names_are_fine(tmp_path, pack):
-    (tmp_path/'archive').write_bytes(pack({n: n.encode() for n in NAMES}))
-    unpack(tmp_path/'archive', tmp_path/'out')
-    assert {os.path.normpath(n): n.encode() for n in NAMES} == {str(p.relative_to(tmp_path/'out')): p.read_bytes() for p in (tmp_path/'out').rglob('*') if p.is_file()}
+    (tmp_path/'archive').write_bytes(pack({name: name.encode() for name in NAMES}))
+    folder = tmp_path/'unpacked'
+    unpack(tmp_path/'archive', folder)
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+    assert found == {os.path.normpath(name): name.encode() for name in NAMES}
 
 
 @given(st.text(st.sampled_from('./\\a: é\0\n~C\ud800'), max_size=12))
@@ -651,21 +663,42 @@ def test_every_name_stays_inside_or_is_refused(name):
 
 # ---- the data sets ----
 
+SIZES = dict(  # train, valid, test
+    rock_paper_scissors=(12, 0, 6),
+    cats_dogs=(14, 3, 3),
+    dog_breeds=(6, 0, 4),
+    pets=(4, 0, 2),
+    cifar100=(16, 4, 10),
+    cifar10=(16, 4, 10),
+)
+
+
+def checksums(files): return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
 @pytest.mark.parametrize('name', SOURCES)
 def test_each_data_set(tmp_path, data_folder, name):
-    about = prepare.prepare(name, mirror_folder(tmp_path/'m', TINY[name]()))
-    counts = Counter((p.parts[-3], p.parts[-2]) for p in (data_folder/name).glob('[!.]*/*/*'))
-    assert counts == {(part, c): n for part, of in about['counts'].items() for c, n in of.items()}
-    assert about == read_facts(data_folder/name)
-    assert about['subset']
-    assert about['pictures'] == sum(counts.values())
-    assert about['licence']
-    assert re.fullmatch(r'\d{4}-\d\d-\d\d', about['date'])
-    assert about['page'].startswith('http')
-    assert {n: a['sha256'] for n, a in about['archives'].items()} == {n: hashlib.sha256(b).hexdigest() for n, b in TINY[name]().items()}
-    assert {p.name for p in (data_folder/name).iterdir()} - {'.set_aside'} == {*about['counts'], *about['beside'], 'about.json'}
-    expected = dict(rock_paper_scissors=(12, 0, 6), cats_dogs=(14, 3, 3), dog_breeds=(6, 0, 4), pets=(4, 0, 2), cifar100=(16, 4, 10), cifar10=(16, 4, 10))[name]
-    assert tuple(sum(about['counts'].get(p, {}).values()) for p in arrange.PARTS) == expected
+    facts = prepare.prepare(name, mirror_folder(tmp_path/'m', TINY[name]()))
+    folders = [path.parent.relative_to(data_folder/name).as_posix() for path in (data_folder/name).glob('[!.]*/*/*')]
+    counts = facts['counts']
+    for part, classes in counts.items():
+        assert {class_name: folders.count(f'{part}/{class_name}') for class_name in classes} == classes
+    assert facts['pictures'] == len(folders)
+    assert tuple(sum(counts.get(part, {}).values()) for part in arrange.PARTS) == SIZES[name]
+    made = {path.name for path in (data_folder/name).iterdir()}
+    assert made - {'.set_aside'} == {*counts, *facts['beside'], 'about.json'}
+
+
+@pytest.mark.parametrize('name', SOURCES)
+def test_what_is_written_about_each(tmp_path, data_folder, name):
+    files = TINY[name]()
+    facts = prepare.prepare(name, mirror_folder(tmp_path/'m', files))
+    assert facts == read_facts(data_folder/name)
+    assert facts['subset']
+    assert facts['licence']
+    assert facts['page'].startswith('http')
+    assert re.fullmatch(r'\d{4}-\d\d-\d\d', facts['date'])
+    assert {archive: entry['sha256'] for archive, entry in facts['archives'].items()} == checksums(files)
 
 
 @pytest.mark.fault
@@ -680,54 +713,88 @@ def test_unreadable_cats_and_dogs_are_set_aside(tmp_path, data_folder, capsys):
     assert '5 files set aside' in capsys.readouterr().out
 
 
+BAD_CONTENTS = {
+    'empty': b'',
+    'not a picture': b'hello',
+    'truncated': noise_file(0)[:300],
+    'is truncated': noise_file(0, 'PNG')[:300],
+}
+
+
+@pytest.mark.parametrize('reason', BAD_CONTENTS)
 @pytest.mark.fault
-def test_every_kind_of_bad_picture(tmp_path, monkeypatch):
-    for kind, part in ((b'', 'empty'), (b'hello', 'not a picture'), (noise_file(0)[:300], 'truncated'), (noise_file(0, 'PNG')[:300], 'truncated')):
-        (tmp_path/'x.jpg').write_bytes(kind)
-        assert part in arrange.why_unreadable(tmp_path/'x.jpg').lower()
-    for kind in ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP'):
-        (tmp_path/'x.jpg').write_bytes(noise_file(0, kind))
-        assert arrange.why_unreadable(tmp_path/'x.jpg') == ''
-        assert (kind == 'JPEG') == (arrange.why_unreadable(tmp_path/'x.jpg', jfif=True) == '')
+def test_every_kind_of_bad_picture(tmp_path, reason):
+    (tmp_path/'x.jpg').write_bytes(BAD_CONTENTS[reason])
+    assert reason in arrange.why_unreadable(tmp_path/'x.jpg').lower()
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'BMP', 'GIF', 'WEBP'])
+def test_every_kind_of_good_picture(tmp_path, kind):
+    (tmp_path/'x.jpg').write_bytes(noise_file(0, kind))
+    assert arrange.why_unreadable(tmp_path/'x.jpg') == ''
+    has_header = arrange.why_unreadable(tmp_path/'x.jpg', jfif=True) == ''
+    assert has_header == (kind == 'JPEG')
+
+
+@pytest.mark.fault
+def test_a_gigantic_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
     Image.new('1', (40, 40)).save(tmp_path/'big.png')
-    assert [arrange.check_pictures([PictureFile('train', 'a', tmp_path/'big.png')], False)] == [['too many pixels to be safe to open']]
+    reasons = arrange.check_pictures([PictureFile('train', 'a', tmp_path/'big.png')], False)
+    assert reasons == ['too many pixels to be safe to open']
+
+
+# ---- the split ----
+
+def training_files(class_name, n): return [PictureFile('train', class_name, Path(f'{class_name}-{i}')) for i in range(n)]
+
+
+def count_by_part(files): return Counter((file.part, file.class_name) for file in files)
 
 
 def test_cats_and_dogs_as_in_the_article():
     assert cut_cats_dogs(23_262) == dict(train=16_000, valid=4_000, test=3_262)
     assert cut_cats_dogs(25_000)['train'] == 16_000
-    small = cut_cats_dogs(3_000)
-    assert sum(small.values()) == 3_000
-    assert small['train'] / small['valid'] == pytest.approx(4, rel=.01)
-    rows = [PictureFile('train', c, Path(f'{c}{i}')) for c, n in (('Cat', 11_741), ('Dog', 11_521)) for i in range(n)]
-    n = Counter((part, c) for part, c, _ in cut_training(rows, cut_cats_dogs))
-    assert n['train', 'Cat'] + n['train', 'Dog'] == 16_000
-    assert n['valid', 'Cat'] + n['valid', 'Dog'] == 4_000
-    assert n['train', 'Cat'] / 16_000 == pytest.approx(11_741 / 23_262, abs=1e-4)
+    files = training_files('Cat', 11_741) + training_files('Dog', 11_521)
+    counts = count_by_part(cut_training(files, cut_cats_dogs))
+    assert counts['train', 'Cat'] + counts['train', 'Dog'] == 16_000
+    assert counts['valid', 'Cat'] + counts['valid', 'Dog'] == 4_000
+    assert counts['train', 'Cat'] / 16_000 == pytest.approx(11_741 / 23_262, abs=1e-4)
+
+
+def test_a_smaller_version_in_proportion():
+    sizes = cut_cats_dogs(3_000)
+    assert sum(sizes.values()) == 3_000
+    assert sizes['train'] / sizes['valid'] == pytest.approx(4, rel=.01)
 
 
 def test_cifar_100_is_40000_and_10000_with_equal_classes():
-    rows = [PictureFile('train', f'{c:02}', Path(f'{c}-{i}')) for c in range(100) for i in range(500)] + [PictureFile('test', '00', Path('t'))]
-    n = Counter((part, c) for part, c, _ in cut_training(rows, SOURCES['cifar100'].cut))
-    assert n.pop(('test', '00')) == 1
-    assert {k[0]: v for k, v in n.items()} == dict(train=400, valid=100)
-    assert len(set(n.values())) == 2
-    assert n.total() == 50_000
+    files = [PictureFile('test', '00', Path('t'))]
+    for k in range(100): files += training_files(f'{k:02}', 500)
+    counts = count_by_part(cut_training(files, SOURCES['cifar100'].cut))
+    assert counts.pop(('test', '00')) == 1
+    assert {n for (part, _), n in counts.items() if part == 'train'} == {400}
+    assert {n for (part, _), n in counts.items() if part == 'valid'} == {100}
+    assert counts.total() == 50_000
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(0, 3), st.randoms())
 @settings(max_examples=60, deadline=None)
-def test_split(sizes, seed, rnd):
+def test_split(sizes, seed, rng):
     "A partition, with exact sums, each class in proportion, whatever the order of the files."
-    rows = [PictureFile('train', f'c{c}', Path(f'{c}-{i}')) for c, n in enumerate(sizes) for i in range(n)]
-    cut = SOURCES['cifar10'].cut
-    out = cut_training(rows, cut, seed)
-    assert sorted(r[1:] for r in out) == sorted(r[1:] for r in rows)
-    assert {k: v for k, v in cut(len(rows)).items() if v} == Counter(r[0] for r in out)
-    for c, n in enumerate(sizes): assert abs(sum(r[:2] == ('valid', f'c{c}') for r in out) - n * cut(len(rows))['valid'] / len(rows)) <= 1
-    rnd.shuffle(rows)
-    assert sorted(cut_training(rows, cut, seed)) == sorted(out)
+    files = []
+    for k, n in enumerate(sizes): files += training_files(f'c{k}', n)
+    cut_files = SOURCES['cifar10'].cut
+    parts = cut_training(files, cut_files, seed)
+    assert sorted(file.path for file in parts) == sorted(file.path for file in files)
+    wanted = cut_files(len(files))
+    assert Counter(file.part for file in parts) == Counter(wanted)
+    counts = count_by_part(parts)
+    for k, n in enumerate(sizes):
+        in_proportion = n * wanted['valid'] / len(files)
+        assert abs(counts['valid', f'c{k}'] - in_proportion) <= 1
+    rng.shuffle(files)
+    assert sorted(cut_training(files, cut_files, seed)) == sorted(parts)
 
 
 def test_dogs_are_known_by_their_number(tmp_path, data_folder):
@@ -772,9 +839,13 @@ def test_a_list_leads_nowhere_else(tmp_path, data_folder, line):
 def test_pictures_of_cifar_are_the_arrays(tmp_path, data_folder, write, name):
     prepare.prepare(name, mirror_folder(tmp_path/'m', cifar(name, write)))
     x = CIFAR_X.reshape(30, 3, 32, 32).transpose(0, 2, 3, 1)
-    found = {int(p.stem): (p.parent.name, np.asarray(Image.open(p)), p.parts[-3]) for p in (data_folder/name).glob('*/*/*.png')}
-    assert len(found) == 30
-    for i, (c, one, part) in found.items(): assert c == f'thing {i % 3}' and (one == x[i]).all() and (part == 'test') == (i >= 20)
+    paths = {int(path.stem): path for path in (data_folder/name).glob('*/*/*.png')}
+    assert sorted(paths) == list(range(30))
+    for i, path in paths.items():
+        part, class_name, _ = path.parts[-3:]
+        assert class_name == f'thing {i % 3}'
+        assert (part == 'test') == (i >= 20)
+        assert np.array_equal(np.asarray(Image.open(path)), x[i])
 
 
 class Call:
@@ -833,28 +904,43 @@ def test_class_names_out_of_a_pickle(tmp_path, data_folder, name):
 @pytest.mark.parametrize('name', SOURCES)
 def test_a_mirror_of_each(tmp_path, data_folder, monkeypatch, name, capsys):
     first = prepare.prepare(name, mirror_folder(tmp_path/'m', TINY[name]()))
-    out = tmp_path/'for the class'
-    args = [name, '--keep', '4', '--size', '16', '--mirror', str(out)]
-    classroom_mirror.main(args)
+    mirror = tmp_path/'for the class'
+    arguments = [name, '--keep', '4', '--size', '16', '--mirror', str(mirror)]
+    classroom_mirror.main(arguments)
     assert 'make data NAME=' in capsys.readouterr().out
-    written = (out/'manifest.json').read_bytes()
-    classroom_mirror.main(args)
-    assert (out/'manifest.json').read_bytes() == written, 'the same pictures make the same archives'
-    assert {p.name for p in out.iterdir()} == {*TINY[name](), 'manifest.json', '.lock'}
+    written = (mirror/'manifest.json').read_bytes()
+    classroom_mirror.main(arguments)
+    assert (mirror/'manifest.json').read_bytes() == written, 'the same pictures make the same archives'
+    assert {path.name for path in mirror.iterdir()} == {*TINY[name](), 'manifest.json', '.lock'}
     monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'second'))
-    second = prepare.prepare(name, str(out))
-    classes = {c for of in first['counts'].values() for c in of}
-    for c in classes: assert sum(of.get(c, 0) for of in second['counts'].values()) == min(4, sum(of.get(c, 0) for of in first['counts'].values()))
-    assert set(second['counts']) == set(first['counts'])
+    second = prepare.prepare(name, str(mirror))
     assert second['subset']
-    assert {c for of in second['counts'].values() for c in of} == classes
     assert not second['set_aside']
-    sizes = {Image.open(p).size for p in (tmp_path/'second'/name).glob('*/*/*')}
+    assert set(second['counts']) == set(first['counts'])
+    before, after = by_class(first), by_class(second)
+    assert after == {class_name: min(4, n) for class_name, n in before.items()}
+    sizes = {Image.open(path).size for path in (tmp_path/'second'/name).glob('*/*/*')}
     assert sizes == ({(32, 32)} if 'cifar' in name else {(16, 16)})
-    if name == 'pets':
-        t = Image.open(tmp_path/'second'/'pets'/'trimaps'/f"{next((tmp_path/'second'/'pets').glob('train/*/*')).stem}.png")
-        assert t.size == (16, 16)
-        assert set(np.asarray(t).flat) <= {1, 2, 3}
+
+
+def by_class(facts):
+    "Number of pictures of each class, over all parts."
+    total = Counter()
+    for classes in facts['counts'].values(): total.update(classes)
+    return total
+
+
+def test_a_mirror_s_trimaps_stay_trimaps(tmp_path, data_folder, monkeypatch):
+    prepare.prepare('pets', mirror_folder(tmp_path/'m', pets()))
+    write_mirror('pets', 4, 16, tmp_path/'mirror')
+    monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'second'))
+    prepare.prepare('pets', str(tmp_path/'mirror'))
+    pictures = list((tmp_path/'second'/'pets').glob('train/*/*'))
+    assert pictures
+    for path in pictures:
+        trimap = Image.open(tmp_path/'second'/'pets'/'trimaps'/f'{path.stem}.png')
+        assert trimap.size == (16, 16)
+        assert set(np.asarray(trimap).flat) <= {1, 2, 3}
 
 
 def test_a_mirror_holds_several(tmp_path, data_folder):
