@@ -134,7 +134,7 @@ def maps_of(
     bs: int=64,
 ) -> np.ndarray:           # `(N, size, size)` float32
     "Grad-CAM maps as large as their pictures (bilinear), not scaled: a weak map stays weak."
-    images = np.asarray(images)
+    images = np.array(images)  # a copy, for kept pictures cannot be written to, and torch warns of that
     layer = layer or target_layer(model, images.shape[1])
     if classes is not None: classes = np.broadcast_to(classes, len(images)).copy()
     mean, std = norm_of(model)
@@ -262,7 +262,7 @@ def layer_table(
 ) -> pd.DataFrame:  # a row for each candidate
     """Candidate layers with map size, stride, share of blank maps and a score: mean `energy` where there are masks, else mean
     `hidden_fall`."""
-    images = np.asarray(images)
+    images = np.array(images)
     size = images.shape[1]
     if classes is None: classes = probabilities(model, images, bs=128).argmax(1)
     classes = np.broadcast_to(classes, len(images))
