@@ -9,6 +9,15 @@ ROOT = root()
 
 PROC, DOCS = ROOT/'_proc', ROOT/'_docs'
 HOME = 'nbs/index.html'
+# nbdev's processing, then the pages that no notebook holds
+PROCESS = '''
+from pathlib import Path
+from nbdev.serve import proc_nbs
+from data_scripts.site.processors import finished
+from data_scripts.site.reference import write_pages
+proc_nbs(force=True, n_workers=0)
+write_pages(Path('_proc/nbs'), finished)
+'''
 # The course home is a notebook in nbs/, and the site's own address leads to it.
 REDIRECT = f'''<!DOCTYPE html>
 <html lang="en-GB"><head><meta charset="utf-8"><title>Better image classifiers</title>
@@ -64,7 +73,7 @@ def build(engine=None):
     # From an empty folder, so that a page taken out of the course is taken off the site.
     for d in (PROC, DOCS): shutil.rmtree(d, ignore_errors=True)
     # In one process, so that torch is imported once. nbdev's warnings are about style, of no use here.
-    if subprocess.run([sys.executable, '-c', 'from nbdev.serve import proc_nbs; proc_nbs(force=True, n_workers=0)'],
+    if subprocess.run([sys.executable, '-c', PROCESS],
                       cwd=ROOT, env=dict(os.environ, PYTHONWARNINGS='ignore')).returncode:
         sys.exit("nbdev could not process the notebooks: the lines above say why.")
     quarto = shutil.which('quarto') if engine != 'smalldocs' else None
