@@ -1,4 +1,8 @@
-"""The colours of every figure, which colour-blind readers can tell apart (Okabe and Ito 2008), and how matplotlib draws."""
+"""Every colour of the course, once: lines, verdicts, frames, and how matplotlib draws. No other module writes a colour down.
+
+The named ones can be told apart by colour-blind readers (Okabe and Ito 2008). To give held-out pictures another colour in
+every curve, change `VALID_COLOUR`; to give verdicts another sign or colour, change `LEVELS`."""
+from typing import NamedTuple
 
 BLUE = '#0072B2'
 ORANGE = '#D55E00'
@@ -7,9 +11,41 @@ PINK = '#CC79A7'
 YELLOW = '#E69F00'
 SKY = '#56B4E9'
 GREY = '#6b6b6b'
+BLACK = '#000000'
 
 TRAIN_COLOUR = BLUE     # curves and dots of training pictures
 VALID_COLOUR = ORANGE   # curves and dots of held-out pictures
+
+LINE_COLOUR = BLUE      # the measured quantity that matters most in a drawing
+MARK_COLOUR = GREY      # a vertical line at the place where a slider stands
+CHOSEN_COLOUR = ORANGE  # the one that is picked out of several
+FADED_LINE = '#c8c8c8'  # what is left out, or not reached yet
+NOISY_LINE = '#b0b0b0'  # raw numbers behind a smoothed line
+PALE_BLUE = '#7fb8d8'   # further lines of the same quantity as a blue one
+BAR_GREY = '#9a9a9a'    # bars and dots of everything that is not picked out
+
+INK = '#282828'         # text inside of pictures
+RULER = '#e1e1e1'       # lines of a grid inside of pictures
+PAPER = '#ffffff'       # the ground of figures
+BORDER = '#8886'        # thin lines around frames, visible on a light and on a dark page
+OPTION_TEXT = '#222'    # of a drop-down list that is open
+OPTION_PAPER = '#fff'
+
+
+class Level(NamedTuple):
+    "How a verdict is shown."
+    sign: str
+    colour: str
+
+
+LEVELS = {
+    'good': Level('✓', GREEN),
+    'near': Level('≈', YELLOW),     # nearly good
+    'note': Level('!', YELLOW),     # good to know
+    'trouble': Level('✗', ORANGE),
+    'none': Level('·', GREY),       # no verdict can be given
+    'info': Level('', BLUE),        # a sentence that judges nothing
+}
 
 FIGURE_STYLE = {  # matplotlib's rcParams
     'axes.spines.top': False,
@@ -18,5 +54,15 @@ FIGURE_STYLE = {  # matplotlib's rcParams
     'grid.alpha': .25,
     'font.size': 11,
     'figure.constrained_layout.use': True,
-    }
+}
 CYCLE = [BLUE, ORANGE, GREEN, PINK, YELLOW, SKY]  # in the order in which lines get them
+
+
+def rgb(colour: str) -> tuple:  # (red, green, blue), each 0…255
+    "A colour `#rrggbb` as numbers."
+    return tuple(int(colour[k:k + 2], 16) for k in (1, 3, 5))
+
+
+def grey(value: int) -> str:  # `#rrggbb`
+    "The grey of that brightness: 0 is black, 255 white."
+    return f'#{value:02x}{value:02x}{value:02x}'
