@@ -28,7 +28,8 @@ class Course(Processor):
         if not path.name[:2].isdigit(): return
         show_docs = [cell for cell in self.nb.cells if getattr(cell, 'has_sd', False)]
         cells = [cell for cell in self.nb.cells if cell not in show_docs]
-        cells.insert(1, mk_cell(RUN.format(repo=config.git_url, branch=config.branch, path=path.as_posix()), 'markdown'))
+        invitation = RUN.format(repo=config.git_url, branch=config.branch, path=path.as_posix())
+        cells.insert(1, mk_cell(invitation, 'markdown'))
         if show_docs: show_docs.insert(0, mk_cell(f'## Reference: `{self.module}`', 'markdown'))
         self.nb.cells = cells + show_docs
 
@@ -62,22 +63,31 @@ def addresses() -> dict:
     places = {name: [address] for name, address in reference.addresses().items()}
     index = importlib.import_module(f'{config.lib_name}._modidx').d['syms']
     for module, names in index.items():
-        for name, (address, _) in names.items():
-            name = name.removeprefix(f'{module}.')
+        for full_name, (address, _) in names.items():
+            name = full_name.removeprefix(f'{module}.')
+            if '.' in name or name.startswith('_'): continue  # a method, or no part of the interface
             page, anchor = address.split('.html#')
-            if '.' not in name and name[0] != '_': places.setdefault(name, []).append(f"/{pages[page.split('/')[-1]]}#{anchor}")
-    return {name: found[0] for name, found in places.items() if len(found) == 1}
+            notebook = pages[page.split('/')[-1]]
+            places.setdefault(name, []).append(f'/{notebook}#{anchor}')
+    return {name: addresses[0] for name, addresses in places.items() if len(addresses) == 1}
+
+
+IN_BACKTICKS = re.compile(r'(?<![\[`])`(\w+)(?:\(\))?`(?![\]`])')  # no link already, no code in longer backticks
 
 
 def linked(text: str, places: dict) -> str:
     "Markdown in which an exported name in backticks leads to its description."
     def link(match): return f'[{match[0]}]({places[match[1]]})' if match[1] in places else match[0]
-    in_code = False
+    is_code = False
     lines = text.split('\n')
     for i, line in enumerate(lines):
-        if line.startswith('```'): in_code = not in_code
-        elif not in_code and not line.startswith(('#', '    ')): lines[i] = re.sub(r'(?<![\[`])`(\w+)(?:\(\))?`(?![\]`])', link, line)
+        if line.startswith('```'): is_code = not is_code
+        if is_code or line.startswith(('```', '#', '    ')): continue
+        lines[i] = IN_BACKTICKS.sub(link, line)
     return '\n'.join(lines)
+
+
+OUTPUT_FILE = re.compile(r'^output-file: .*\n', re.M)
 
 
 class Links(Processor):
@@ -85,7 +95,7 @@ class Links(Processor):
     def begin(self): self.addresses = addresses()
 
     def cell(self, cell):
-        if cell.cell_type == 'raw': cell.source = re.sub(r'^output-file: .*\n', '', cell.source, flags=re.M)
+        if cell.cell_type == 'raw': cell.source = OUTPUT_FILE.sub('', cell.source)
         if cell.cell_type == 'markdown': cell.source = linked(cell.source, self.addresses)
         for output in cell.get('outputs', []):
             data = output.get('data', {})

@@ -7,6 +7,8 @@ from nbdev.config import get_config
 from nbdev.showdoc import show_doc
 
 import course_utils
+from course_utils.classroom.checker import all_exercises
+from course_utils.config import CourseError
 
 ROOMS = ('config', 'show', 'data', 'models', 'training', 'techniques', 'report', 'explorers', 'advice', 'classroom', 'machine')
 
@@ -15,7 +17,8 @@ def modules_of(room: str) -> list:
     "The modules of a room by name, in the order of the alphabet; those that lessons export have their reference there."
     module = importlib.import_module(f'course_utils.{room}')
     names = [module.__name__]
-    for found in pkgutil.walk_packages(getattr(module, '__path__', []), f'{module.__name__}.'): names.append(found.name)
+    folders = getattr(module, '__path__', [])  # of a room that is more than one file
+    for info in pkgutil.walk_packages(folders, f'{module.__name__}.'): names.append(info.name)
     modules = [importlib.import_module(name) for name in names]
     return [m for m in modules if public_things(m) and not is_exported(m)]
 
@@ -29,26 +32,32 @@ def public_things(module) -> dict:  # name → function or class
     "What a module defines itself, without what begins with an underscore, in the order of its lines."
     things = {}
     for name, thing in vars(module).items():
-        is_own = getattr(thing, '__module__', None) == module.__name__
-        if is_own and not name.startswith('_') and (inspect.isfunction(thing) or inspect.isclass(thing)): things[name] = thing
+        if getattr(thing, '__module__', None) != module.__name__: continue  # imported
+        if name.startswith('_'): continue
+        if inspect.isfunction(thing) or inspect.isclass(thing): things[name] = thing
     return things
 
 
 def documented(module_name: str, thing, level: int) -> str:  # Markdown
     "Heading, signature, parameters and first words of a function or class, with a link to its lines."
     config = get_config()
-    heading, text = show_doc(thing, title_level=level)._repr_markdown_().removeprefix('---\n\n').split('\n', 1)
+    markdown = show_doc(thing, title_level=level)._repr_markdown_()
+    heading, text = markdown.removeprefix('---\n\n').split('\n', 1)
     if not thing.__doc__: text = text.replace('*Call self as a function.*', '')
-    line = inspect.getsourcelines(inspect.unwrap(thing))[1]
-    path = Path(inspect.getsourcefile(inspect.unwrap(thing))).relative_to(Path(course_utils.__file__).parent.parent)
+    original = inspect.unwrap(thing)
+    _, line = inspect.getsourcelines(original)
+    folder = Path(course_utils.__file__).parent.parent
+    path = Path(inspect.getsourcefile(original)).relative_to(folder)
     link = f'[source]({config.git_url}/blob/{config.branch}/{path.as_posix()}#L{line}){{.source}}'
     return f'{heading}\n{text}\n\n{link}'
 
 
 def room_summary(room: str) -> str:
     "The room's line of the map in `course_utils`."
-    lines = course_utils.__doc__.splitlines()
-    return next(line.split(maxsplit=1)[1] for line in lines if line.split(maxsplit=1)[:1] == [room])
+    for line in course_utils.__doc__.splitlines():
+        name, *summary = line.split(maxsplit=1) or ['']
+        if name == room: return summary[0]
+    raise CourseError(f'The map in course_utils/__init__.py has no line for {room}.')
 
 
 def reference_page(room: str) -> list:  # Markdown cells
@@ -66,8 +75,10 @@ def addresses() -> dict:  # name → (page, anchor), for links
     places = {}
     for room in ROOMS:
         for module in modules_of(room):
-            for name in public_things(module): places.setdefault(name, []).append(f'/nbs/reference/{room}.ipynb#{name.lower()}')
-    return {name: found[0] for name, found in places.items() if len(found) == 1}
+            for name in public_things(module):
+                address = f'/nbs/reference/{room}.ipynb#{name.lower()}'
+                places.setdefault(name, []).append(address)
+    return {name: pages[0] for name, pages in places.items() if len(pages) == 1}
 
 
 def folded(summary: str, markdown: str) -> str:
@@ -80,19 +91,18 @@ def as_code(code: str) -> str: return f'```python\n{code}\n```'
 
 def exercise_page(lesson: str) -> list:  # Markdown cells
     "Text, start, hints and solution of every exercise of a lesson: hints and solution open one by one."
-    from course_utils.classroom.checker import all_exercises
     exercises = {key: exercise for key, exercise in all_exercises().items() if key.startswith(lesson)}
     cells = [f'# Exercises of lesson {lesson}\n\n> Texts, hints and solutions. Whoever wants to solve them opens the lesson.']
     for key, exercise in exercises.items():
         hints = [folded(f'Hint {i} of {len(exercise.hints)}', hint) for i, hint in enumerate(exercise.hints, 1)]
         solution = folded('Solution', as_code(exercise.solution))
-        cells.append('\n\n'.join([f'## {key} · {exercise.title}', exercise.task, as_code(exercise.start), *hints, solution]))
+        parts = [f'## {key} · {exercise.title}', exercise.task, as_code(exercise.start), *hints, solution]
+        cells.append('\n\n'.join(parts))
     return cells
 
 
 def made_pages() -> dict:  # path below nbs/, without its ending → Markdown cells
     "All pages that no notebook holds."
-    from course_utils.classroom.checker import all_exercises
     lessons = sorted({key[:2] for key in all_exercises()})
     reference = {f'reference/{room}': reference_page(room) for room in ROOMS}
     return reference | {f'exercises/ex_{lesson}': exercise_page(lesson) for lesson in lessons}
@@ -103,8 +113,9 @@ def write_pages(
     finish=str,      # Markdown → Markdown, for what every page of the site goes through
 ):
     "Writes the pages as notebooks beside the processed ones, where either engine finds them."
-    for name, cells in made_pages().items():
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(finish(cell)) for cell in cells])
+    for name, texts in made_pages().items():
+        cells = [nbformat.v4.new_markdown_cell(finish(text)) for text in texts]
+        notebook = nbformat.v4.new_notebook(cells=cells)
         path = folder/f'{name}.ipynb'
         path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, path)
