@@ -26,7 +26,7 @@ COMMANDS = {
                        'Stopped: what was finished is kept, and the same command goes on from there.'),
     'ladder': Command('data_scripts.experiments.measure', 'measures what each technique adds; goes on where it was',
                       'Stopped: what was finished is kept, and the same command goes on from there.', first=('ladder',)),
-    'bench': Command('data_scripts.experiments.bench', 'sets the course beside its peers, in one run',
+    'bench': Command('data_scripts.experiments.bench.command', 'sets the course beside its peers, in one run',
                      'Stopped: the rows that were finished are kept.'),
     'gpu-report': Command('data_scripts.experiments.gpu_report', 'what the GPU makes of it',
                           'Stopped: the parts that were finished are kept.'),
