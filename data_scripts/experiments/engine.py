@@ -12,7 +12,6 @@ from course_utils.config import profile
 from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.report.results import read_results, result_row, write_results
 from course_utils.report.stats import is_right, losses
-from course_utils.techniques.ladder import Rung
 from course_utils.training.keep import describe, fingerprint
 from course_utils.training.learner import device_name, versions
 from course_utils.training.recipe import Recipe
@@ -31,7 +30,7 @@ class Trial:
     size: int                  # side of the pictures, in pixels
     limit: int | None = None   # at most about this many pictures
     share: float = 1.          # of the training pictures; each is then seen more often, so that the steps are as many
-    rung: Rung | None = None   # of the ladder, where it is one
+    rung: object = None        # `techniques.ladder.Rung`, where it is one of the ladder
     labels: dict = field(default_factory=dict)  # what else a table of results asks for
 
     @property
@@ -116,7 +115,7 @@ def measure(
     "Measures the trials that `path` does not hold yet with these settings, on these data, with these versions."
     same = conditions(next(iter(trials.values())))
     rows = read_results(path).get('runs', {})
-    kept = {key: rows[key] for key, trial in trials.items() if is_kept(rows.get(key), trial, same)}
+    kept = {key: rows.get(key) for key, trial in trials.items() if is_kept(rows.get(key), trial, same)}
     todo = [key for key in trials if key not in kept]
     start = time.perf_counter()
     for done, key in enumerate(todo, 1):

@@ -18,7 +18,7 @@ from course_utils.models import count, create_model
 from course_utils.techniques.augment import pipeline
 from course_utils.techniques.ladder import climb, rungs, turned
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
-from course_utils.techniques.scaling import axes_of, macs
+from course_utils.techniques.scaling import SMALL_ARCH, axes_of, macs
 from course_utils.techniques.schedules import SGDR, Snapshots, Staircase, ensemble_of
 from course_utils.techniques.transfer import article_head, fastai_head, fit_head, frozen_features, linear_head
 from course_utils.training.learner import default_device
@@ -98,7 +98,8 @@ def measure_head(trial: Trial) -> dict:
     start = time.perf_counter()
     torch.manual_seed(recipe.seed)
     head = recipe.head(x.shape[1], len(pics.classes))
-    model = fit_head(head, x[rows], y[rows], epochs=round(recipe.epochs / trial.share), bs=recipe.bs, seed=recipe.seed)
+    epochs = round(recipe.epochs / trial.share)
+    model = fit_head(head, x[rows], y[rows], epochs=epochs, bs=recipe.bs, seed=recipe.seed)
     with torch.inference_mode(): probs = model(valid_x).softmax(1).numpy()
     seconds = trial.share * seconds + time.perf_counter() - start
     return run_numbers(Run(None, probs, valid_y.numpy(), None, seconds, model))
@@ -111,8 +112,11 @@ def rates_arms() -> list:
     recipe = Recipe(LITE, pick(smoke=1, cpu=3, gpu=15), pretrained=True, bs=32)
     grouped = replace(recipe, groups=three_groups)
     n_stages = len(per_stage(create_model(LITE, pretrained=False)))
-    arms = [arm(f'one rate {rate:g}', replace(recipe, lr_max=rate)) for rate in (PEAK / 4, PEAK, PEAK * 2.5)]
-    arms += [arm(f'three groups, spread {s}', replace(grouped, lr_max=slice(PEAK / s, PEAK))) for s in (10, 100)]
+    arms = []
+    for rate in (PEAK / 4, PEAK, PEAK * 2.5): arms.append(arm(f'one rate {rate:g}', replace(recipe, lr_max=rate)))
+    for spread in (10, 100):
+        rates = slice(PEAK / spread, PEAK)
+        arms.append(arm(f'three groups, spread {spread}', replace(grouped, lr_max=rates)))
     decayed = replace(recipe, groups=per_stage, lr_max=layer_decay_rates(n_stages, PEAK, .7))
     return arms + [
         arm('only the early group slower, spread 100', replace(grouped, lr_max=[PEAK / 100, PEAK, PEAK])),
@@ -124,7 +128,7 @@ def rates_arms() -> list:
 
 SCHEDULES = {
     'constant': 'constant',
-    'step': Staircase(every=5),
+    'step': Staircase(step_size=5),
     'cosine': 'cosine',
     'SGDR ×1': SGDR(first=5, mult=1),
     'SGDR ×2': SGDR(first=1, mult=2),
@@ -169,11 +173,11 @@ def scaling_arms() -> list:
     epochs = pick(smoke=1, cpu=8, gpu=30)
     few_epochs = max(epochs // 4, 1)
     arms = []
-    for name, axis in axes_of(size).items():
-        network = {key: value for key, value in axis.items() if key not in ('arch', 'size', 'share')}
-        recipe = Recipe(axis['arch'], epochs, lr_max=3e-3, augment=pipeline(.33), model=network)
+    scratch = Recipe(SMALL_ARCH, epochs, lr_max=3e-3, augment=pipeline(.33))
+    for name, scaled in axes_of(size).items():
         labels = dict(kind='from scratch', variant=name)
-        arms.append(arm(f'from scratch, {name}', recipe, axis['size'], share=axis['share'], labels=labels))
+        recipe = replace(scratch, model=scaled.model)
+        arms.append(arm(f'from scratch, {name}', recipe, scaled.size, share=scaled.share, labels=labels))
     tuned = Recipe(LITE, few_epochs, freeze_epochs=few_epochs, pretrained=True, lr_max=PEAK, bs=32, batchnorm='still_in_frozen')
     for name, arch in TUNED.items():
         larger = size * 3 // 2 if 'larger' in name else size

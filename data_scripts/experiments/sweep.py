@@ -16,7 +16,9 @@ def changed(
     trial,  # Optuna's
 ) -> Recipe:
     "The recipe of a trial. Write your own changes into it; another space needs another name of the search."
-    return replace(recipe, lr_max=trial.suggest_float('lr', 1e-4, 1e-2, log=True), bs=2 ** trial.suggest_int('log2_bs', 3, 6))
+    rate = trial.suggest_float('lr', 1e-4, 1e-2, log=True)
+    bs = 2 ** trial.suggest_int('log2_bs', 3, 6)
+    return replace(recipe, lr_max=rate, bs=bs)
 
 
 def main(arguments=None):

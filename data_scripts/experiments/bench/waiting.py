@@ -54,7 +54,8 @@ print(seconds, int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024)
 
 def printed_numbers(code: str) -> list:
     "What the code prints, in a process of its own."
-    process = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, '-c', code]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [float(number) for number in process.stdout.split()]
 
 
@@ -116,4 +117,5 @@ def lesson_seconds() -> dict:
     for name, runs in sorted(timetable.items()):
         if 'cpu' in runs and name[0].isdigit(): seconds[name] = runs['cpu']['seconds']
     total_minutes = round(sum(seconds.values()) / 60, 1)
-    return dict(what='lessons at profile cpu: seconds', unit='s', n=1, median=seconds, ratio={}, range={}, total_minutes=total_minutes)
+    return dict(what='lessons at profile cpu: seconds', unit='s', n=1, median=seconds,
+                ratio={}, range={}, total_minutes=total_minutes)
