@@ -74,7 +74,8 @@ def card(
     rows: dict,  # what a line is about → what it says
 ) -> Markup:
     "A few lines in a frame, each with its name in bold."
-    lines = [element('div', element('b', name), ' · ', text, style='margin:.25em 0') for name, text in rows.items()]
+    def line(name, text): return element('div', element('b', name), ' · ', text, style='margin:.25em 0')
+    lines = [line(name, text) for name, text in rows.items()]
     return frame('info', *lines, role=None)
 
 
@@ -100,13 +101,18 @@ def table(
     style: str=LEFT,         # of every cell that `cell` did not make
 ) -> Markup:
     "A table that a screen reader can walk through."
-    def row_cell(k, value):
+    def body_cell(k, value):
         if isinstance(value, Cell): return value
         return cell(value, 'row' if k == row_name else None, style)
+
+    def body_row(values):
+        cells = [body_cell(k, value) for k, value in enumerate(values)]
+        return element('tr', *cells)
+
     names = [cell(name, 'col', style) for name in header]
     head = element('thead', element('tr', *names)) if names else ''
-    body = [element('tr', *(row_cell(k, value) for k, value in enumerate(row))) for row in rows]
-    return element('table', element('caption', caption, style=LEFT), head, element('tbody', *body))
+    body = element('tbody', *map(body_row, rows))
+    return element('table', element('caption', caption, style=LEFT), head, body)
 
 
 class Message:

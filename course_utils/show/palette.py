@@ -16,20 +16,15 @@ BLACK = '#000000'
 TRAIN_COLOUR = BLUE     # curves and dots of training pictures
 VALID_COLOUR = ORANGE   # curves and dots of held-out pictures
 
-LINE_COLOUR = BLUE      # the measured quantity that matters most in a drawing
-MARK_COLOUR = GREY      # a vertical line at the place where a slider stands
-CHOSEN_COLOUR = ORANGE  # the one that is picked out of several
-FADED_LINE = '#c8c8c8'  # what is left out, or not reached yet
-NOISY_LINE = '#b0b0b0'  # raw numbers behind a smoothed line
-PALE_BLUE = '#7fb8d8'   # further lines of the same quantity as a blue one
-BAR_GREY = '#9a9a9a'    # bars and dots of everything that is not picked out
+FADED = '#c8c8c8'       # lines and dots of what is left out, or not reached yet
+NOISE = '#b0b0b0'       # raw numbers behind a smoothed line
+PALE_BLUE = '#7fb8d8'   # further lines of what a blue line shows
+UNMARKED = '#9a9a9a'    # bars and dots of all rows but the chosen one
 
 INK = '#282828'         # text inside of pictures
 RULER = '#e1e1e1'       # lines of a grid inside of pictures
-PAPER = '#ffffff'       # the ground of figures
+PAPER = '#fff'          # the ground of figures
 BORDER = '#8886'        # thin lines around frames, visible on a light and on a dark page
-OPTION_TEXT = '#222'    # of a drop-down list that is open
-OPTION_PAPER = '#fff'
 
 
 class Level(NamedTuple):
