@@ -1,5 +1,5 @@
 """`make data` and `make mirror`: every fault ends in a whole folder or in one sentence, with nothing half-made left."""
-import errno, functools, gzip, hashlib, io, json, os, pickle, random, re, signal, socketserver, struct, subprocess, sys, tarfile, threading, time, zipfile
+import errno, functools, gzip, hashlib, io, json, os, pickle, random, re, shutil, signal, socketserver, struct, subprocess, sys, tarfile, threading, time, zipfile
 from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -11,10 +11,16 @@ from PIL import Image
 from scipy.io import savemat
 
 from course_utils.config import CourseError
-from data_scripts import data
-from data_scripts import fetch
-from data_scripts import mirror
-from data_scripts import sources
+from course_utils.data.sources import read_facts
+from data_scripts.datasets import archives, arrange, classroom_mirror, download, prepare
+from data_scripts.datasets.archives import check_member, unpack
+from data_scripts.datasets.classroom_mirror import shrinker, write_mirror
+from data_scripts.datasets.download import download_path
+from data_scripts.datasets.mirror_list import from_mirror
+from data_scripts.datasets.prepare import disk_errors
+from data_scripts.datasets.sources import SOURCES
+from data_scripts.datasets.sources.cats_dogs import cut_cats_dogs
+from data_scripts.datasets.sources.source import PictureFile, cut_training
 
 ROOT = Path(__file__).parent.parent
 RPS = 'rock_paper_scissors'
@@ -103,7 +109,7 @@ def cifar(which='cifar100', write=python2):
         files = {f'data_batch_{b + 1}': write(x[4 * b:4 * b + 4], [i % n for i in range(4 * b, 4 * b + 4)], b'labels') for b in range(5)}
         files |= {'test_batch': write(x[20:], [i % n for i in range(20, 30)], b'labels'), 'batches.meta': pickle.dumps({b'label_names': names}, 2)}
     top = dict(cifar100='cifar-100-python', cifar10='cifar-10-batches-py')[which]
-    return {sources.SOURCES[which].archives[0].name: tarred({f'{top}/{k}': v for k, v in files.items()})}
+    return {SOURCES[which].archives[0].name: tarred({f'{top}/{k}': v for k, v in files.items()})}
 
 
 def cats_archive(): return {'kagglecatsanddogs_5340.zip': zipped(cats())}
@@ -187,8 +193,8 @@ def page(h, d): text = b'<html>Please log in</html>'; h.head(200, len(text)); h.
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(fetch, 'WAIT_S', 0)
-    monkeypatch.setattr(fetch, 'STALL_S', .4)
+    monkeypatch.setattr(download, 'WAIT_S', 0)
+    monkeypatch.setattr(download, 'STALL_S', .4)
     with Server(rps()) as s:
         threading.Thread(target=s.serve_forever, args=(.02,), daemon=True).start()
         yield s
@@ -202,7 +208,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path/'data'
 
 
-def get(server): return data.make(RPS, server.address)
+def get(server): return prepare.prepare(RPS, server.address)
 
 
 def whole(folder, files=None):
@@ -242,7 +248,7 @@ def test_a_second_run_does_nothing(server, here, capsys):
     get(server)
     before, asked = {p: p.stat().st_mtime_ns for p in here.rglob('*')}, len(server.log)
     capsys.readouterr()
-    for m in ('', server.address, '/nowhere'): data.make(RPS, m)
+    for m in ('', server.address, '/nowhere'): prepare.prepare(RPS, m)
     assert {p: p.stat().st_mtime_ns for p in here.rglob('*')} == before and len(server.log) == asked
     out = capsys.readouterr().out
     assert out.count('is there already: subset, 18 pictures') == 3 and 'Licence' not in out
@@ -272,7 +278,7 @@ def test_cut_ten_times(server, here):
 def test_a_later_run_goes_on(server, here):
     "What a run that gave up has fetched is not fetched again."
     n = len(rps()['rps.zip'])
-    server.script['rps.zip'] = [cut(n // 2)] + [says(503)] * fetch.TRIES
+    server.script['rps.zip'] = [cut(n // 2)] + [says(503)] * download.TRIES
     fails(lambda: get(server), '503', 'kept for the next run')
     nothing(here, kept=['rps.zip'])
     del server.log[:]
@@ -284,9 +290,9 @@ def test_a_later_run_goes_on(server, here):
 @pytest.mark.fault
 def test_always_cut_at_the_same_byte(server, here):
     server.script['rps.zip'] = [cut(1000)] * 20
-    fails(lambda: get(server), 'was cut', '1,000 bytes', f'{fetch.TRIES} times in a row')
+    fails(lambda: get(server), 'was cut', '1,000 bytes', f'{download.TRIES} times in a row')
     nothing(here, kept=['rps.zip'])
-    assert len(server.asked('rps.zip')) == fetch.TRIES + 1
+    assert len(server.asked('rps.zip')) == download.TRIES + 1
 
 
 @pytest.mark.parametrize('step, part', [
@@ -321,7 +327,7 @@ def test_fine_in_the_end(server, here, steps):
 def test_never_fine(server, here, step, part):
     server.script['rps.zip'] = [step] * 200
     start = time.monotonic()
-    fails(lambda: get(server), part, 'could not be fetched', f'{fetch.TRIES} times in a row')
+    fails(lambda: get(server), part, 'could not be fetched', f'{download.TRIES} times in a row')
     assert time.monotonic() - start < 15
     assert not (here/RPS).exists()
     server.end.set()
@@ -332,30 +338,30 @@ def test_never_fine(server, here, step, part):
 
 @pytest.mark.fault
 def test_what_an_earlier_run_left_is_not_what_it_seemed(server, here):
-    a = fetch.from_mirror(sources.SOURCES[RPS].archives, server.address)[0]
-    left = fetch.kept_path(a, here/'.fetch'/RPS)
+    a = from_mirror(SOURCES[RPS].archives, server.address)[0]
+    left = download_path(a, here/'.fetch'/RPS)
     for wrong in (b'x' * 1000, b'x' * a.bytes, b'x' * (a.bytes + 1)):
         left.parent.mkdir(parents=True, exist_ok=True)
         left.write_bytes(wrong)
         get(server)
         whole(here)
-        data.shutil.rmtree(here/RPS)
+        shutil.rmtree(here/RPS)
 
 
 @pytest.mark.fault
 def test_nobody_there(here, monkeypatch):
-    monkeypatch.setattr(fetch, 'WAIT_S', 0)
-    fails(lambda: data.make(RPS, 'http://127.0.0.1:9'), 'no connection', 'manifest.json')
+    monkeypatch.setattr(download, 'WAIT_S', 0)
+    fails(lambda: prepare.prepare(RPS, 'http://127.0.0.1:9'), 'no connection', 'manifest.json')
     nothing(here)
 
 
-@pytest.mark.parametrize('name', sources.SOURCES)
+@pytest.mark.parametrize('name', SOURCES)
 def test_without_a_mirror_the_official_address(name, here, monkeypatch):
     "And without a network, one sentence."
-    monkeypatch.setattr(fetch, 'WAIT_S', 0)
-    monkeypatch.setattr(data, 'check_room', lambda *_: 0)
-    text = fails(lambda: data.make(name), 'no connection to the server')
-    assert text.startswith(sources.SOURCES[name].archives[0].address) and not (here/name).exists()
+    monkeypatch.setattr(download, 'WAIT_S', 0)
+    monkeypatch.setattr(prepare, 'check_room', lambda *_: 0)
+    text = fails(lambda: prepare.prepare(name), 'no connection to the server')
+    assert text.startswith(SOURCES[name].archives[0].address) and not (here/name).exists()
 
 
 def test_progress(server, here, monkeypatch):
@@ -366,7 +372,7 @@ def test_progress(server, here, monkeypatch):
     monkeypatch.setattr(sys, 'stderr', t := Terminal())
     get(server)
     assert re.search(r'rps\.zip: +\d+%.*\[\d\d:\d\d<\d\d:\d\d, +[\d.]+k?B/s\]', t.getvalue()), t.getvalue()
-    data.shutil.rmtree(here/RPS)
+    shutil.rmtree(here/RPS)
     monkeypatch.setattr(sys, 'stderr', t := io.StringIO())
     get(server)
     assert not t.getvalue()
@@ -377,7 +383,7 @@ def test_progress(server, here, monkeypatch):
 def test_a_folder(tmp_path, here):
     m = mirror_folder(tmp_path/'a mirror', rps())
     before = {p: p.stat().st_mtime_ns for p in Path(m).iterdir()}
-    data.make(RPS, m)
+    prepare.prepare(RPS, m)
     whole(here)
     assert {p: p.stat().st_mtime_ns for p in Path(m).iterdir()} == before
 
@@ -392,7 +398,7 @@ def test_a_folder(tmp_path, here):
 def test_a_bad_folder(tmp_path, here, spoil, part):
     m = mirror_folder(tmp_path/'m', rps())
     spoil(Path(m))
-    fails(lambda: data.make(RPS, m), part)
+    fails(lambda: prepare.prepare(RPS, m), part)
     nothing(here)
 
 
@@ -414,17 +420,17 @@ def test_a_manifest_in_the_end(server, here):
 @pytest.mark.parametrize('m', ['ftp://127.0.0.1/x', 'http://', 'http://[', 'x://y'])
 @pytest.mark.fault
 def test_no_address(m, here):
-    fails(lambda: data.make(RPS, m), 'no address')
+    fails(lambda: prepare.prepare(RPS, m), 'no address')
     nothing(here)
 
 
 def test_the_original_is_no_subset(tmp_path, monkeypatch):
     from dataclasses import replace
-    files, s = rps(), sources.SOURCES[RPS]
+    files, s = rps(), SOURCES[RPS]
     own = tuple(replace(a, bytes=len(files[a.name]), sha256=hashlib.sha256(files[a.name]).hexdigest()) for a in s.archives)
-    monkeypatch.setitem(sources.SOURCES, RPS, replace(s, archives=own))
-    about = data.make(RPS, mirror_folder(tmp_path/'m', files))
-    assert not about['subset'] and data.describe(about) == '18 pictures'
+    monkeypatch.setitem(SOURCES, RPS, replace(s, archives=own))
+    about = prepare.prepare(RPS, mirror_folder(tmp_path/'m', files))
+    assert not about['subset'] and prepare.in_words(about) == '18 pictures'
 
 
 # ---- kills, locks, disks ----
@@ -448,17 +454,17 @@ def killed_at(module, name, nth):
 
 
 @pytest.mark.parametrize('module, name, nth', [
-    (fetch.tqdm, 'update', 1), (fetch.tqdm, 'update', 3), (data, 'unpack', 1), (fetch.shutil, 'copyfileobj', 5), (data, 'unpack', 2), (data, 'check', 1), (data, 'put', 1),
-    (data, 'put', 9), (data.json, 'dumps', 1), (data.os, 'rename', 1), (Path, 'unlink', 1), (data.shutil, 'rmtree', 3)],
+    (download.tqdm, 'update', 1), (download.tqdm, 'update', 3), (prepare, 'unpack', 1), (shutil, 'copyfileobj', 5), (prepare, 'unpack', 2), (arrange, 'check_pictures', 1), (arrange, 'move', 1),
+    (arrange, 'move', 9), (json, 'dumps', 1), (os, 'rename', 1), (Path, 'unlink', 1), (shutil, 'rmtree', 3)],
     ids=lambda x: getattr(x, '__name__', str(x)))
 @pytest.mark.fault
 def test_killed_at(server, here, module, name, nth):
     server.script['rps.zip'] = [slowly]
     pid = in_a_child(lambda: (killed_at(module, name, nth), get(server)))
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
-    if (here/RPS).exists(): assert data.about(here/RPS)['pictures'] == 18
+    if (here/RPS).exists(): assert read_facts(here/RPS)['pictures'] == 18
     get(server)
-    data.make(RPS)  # sweeps what a run killed at its very end has left
+    prepare.prepare(RPS)  # sweeps what a run killed at its very end has left
     whole(here)
 
 
@@ -473,9 +479,9 @@ def test_killed_at_random_moments(server, here):
         os.waitpid(pid, 0)
         seen['whole' if (here/RPS).exists() else 'part'] += 1
         if (here/RPS).exists():
-            data.make(RPS)
+            prepare.prepare(RPS)
             whole(here)
-            data.shutil.rmtree(here/RPS)
+            shutil.rmtree(here/RPS)
     assert seen['part']
     get(server)
     whole(here)
@@ -485,7 +491,7 @@ def test_killed_at_random_moments(server, here):
 def test_two_at_once(server, here):
     go, ended = threading.Event(), []
     server.script['rps.zip'] = [lambda h, d: (go.wait(10), serve(h, d))]
-    fetch.STALL_S = 10  # of the fixture, which puts it back
+    download.STALL_S = 10  # of the fixture, which puts it back
     t = threading.Thread(target=lambda: ended.append(get(server)))
     t.start()
     while not server.asked('rps.zip'): time.sleep(.01)
@@ -499,11 +505,11 @@ def test_two_at_once(server, here):
 def test_another_run_has_just_ended(server, here, monkeypatch, capsys):
     "Between the look and the lock."
     get(server)
-    real, looks = data.there, iter([{}])
+    real, looks = prepare.find_prepared, iter([{}])
     def there(*a):
         for nothing_yet in looks: return nothing_yet
         return real(*a)
-    monkeypatch.setattr(data, 'there', there)
+    monkeypatch.setattr(prepare, 'find_prepared', there)
     asked = len(server.log)
     assert get(server)['pictures'] == 18 and len(server.log) == asked and 'is there already' in capsys.readouterr().out
     whole(here)
@@ -526,7 +532,8 @@ def test_full_disk(server, here, monkeypatch, nth):
         f = real(path, mode, *a, **kw)
         return Full(f) if set(mode) & set('wa') and next(opened) == nth else f
     with monkeypatch.context() as m:
-        m.setattr(fetch, 'open', limited, raising=False)
+        m.setattr(download, 'open', limited, raising=False)
+        m.setattr(zipfile, 'open', limited, raising=False)
         m.setattr(Path, 'write_text', lambda p, t, **kw: limited(p, 'w', **kw).write(t))
         fails(lambda: get(server), 'No space left', 'COURSE_DATA_DIR')
     nothing(here, kept=['rps.zip'] if nth == 1 else ['rps-test-set.zip', 'rps.zip'])
@@ -543,8 +550,8 @@ def test_real_disks(tmp_path, here, options, part):
     m, disk = mirror_folder(tmp_path/'m', rps()), tmp_path/'disk'
     disk.mkdir()
     if subprocess.run(['unshare', '-rm', 'true'], capture_output=True).returncode: pytest.skip('Small disks need the right to use unshare -rm (Linux).')
-    r = subprocess.run(['unshare', '-rm', 'bash', '-c', 'mount -t tmpfs -o "$1" none "$2" || exit 99; "$3" "$4" rock_paper_scissors --mirror "$5"; s=$?; find "$2" -type f; exit $s', 'x',
-                        options, str(disk), sys.executable, str(ROOT/'data_scripts'/'data.py'), m], capture_output=True, text=True, env={**os.environ, 'COURSE_DATA_DIR': str(disk)})
+    r = subprocess.run(['unshare', '-rm', 'bash', '-c', 'mount -t tmpfs -o "$1" none "$2" || exit 99; "$3" -m course_utils data rock_paper_scissors --mirror "$4"; s=$?; find "$2" -type f; exit $s', 'x',
+                        options, str(disk), sys.executable, m], cwd=ROOT, capture_output=True, text=True, env={**os.environ, 'COURSE_DATA_DIR': str(disk)})
     if r.returncode == 99: pytest.skip('Mounting a tmpfs is not allowed here.')
     assert r.returncode == 1 and len(r.stderr.strip().splitlines()) == 1 and part in r.stderr, r
     assert not [l for l in r.stdout.splitlines() if l.startswith(str(disk)) and not l.endswith('.lock')]
@@ -554,14 +561,14 @@ def test_real_disks(tmp_path, here, options, part):
 def test_folder_that_cannot_be_made(tmp_path, monkeypatch):
     (tmp_path/'file').write_text('')
     monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'file'/'data'))
-    fails(lambda: data.make(RPS, mirror_folder(tmp_path/'m', rps())), 'Not a directory', 'COURSE_DATA_DIR')
+    fails(lambda: prepare.prepare(RPS, mirror_folder(tmp_path/'m', rps())), 'Not a directory', 'COURSE_DATA_DIR')
 
 
 @pytest.mark.fault
 def test_a_folder_of_somebody_else_stays(tmp_path, here):
     (here/RPS).mkdir(parents=True)
     (here/RPS/'mine.txt').write_text('mine')
-    fails(lambda: data.make(RPS, mirror_folder(tmp_path/'m', rps())), 'did not make it')
+    fails(lambda: prepare.prepare(RPS, mirror_folder(tmp_path/'m', rps())), 'did not make it')
     assert (here/RPS/'mine.txt').read_text() == 'mine'
 
 
@@ -608,7 +615,7 @@ DAMAGED = {'zip cut': zipped({'a': b'x' * 500})[:-10], 'zip CRC': zipped({'a': b
 def refused(tmp_path, b, part):
     (tmp_path/'a'/'b').mkdir(parents=True)
     (tmp_path/'archive').write_bytes(b)
-    with fetch.disk(tmp_path): fails(lambda: fetch.unpack(tmp_path/'archive', tmp_path/'a'/'b'/'c', 'the.zip'), part)
+    with disk_errors(tmp_path): fails(lambda: unpack(tmp_path/'archive', tmp_path/'a'/'b'/'c', 'the.zip'), part)
     return [p for p in tmp_path.rglob('*') if p.is_file() and p.name != 'archive' and tmp_path/'a'/'b'/'c' not in p.parents]
 
 
@@ -621,10 +628,10 @@ def test_nothing_leaves_the_folder(tmp_path, name):
 @pytest.mark.parametrize('name', BOMBS)
 @pytest.mark.fault
 def test_bombs(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(fetch, 'SPARE', 500_000)
+    monkeypatch.setattr(archives, 'SPARE', 500_000)
     refused(tmp_path, BOMBS[name], 'the.zip was not unpacked:')
     written = sum(p.stat().st_size for p in (tmp_path/'a').rglob('*') if p.is_file())
-    assert written <= fetch.ALLOWED * len(BOMBS[name]) + fetch.SPARE
+    assert written <= archives.ALLOWED * len(BOMBS[name]) + archives.SPARE
 
 
 @pytest.mark.parametrize('name', DAMAGED)
@@ -632,7 +639,7 @@ def test_bombs(tmp_path, monkeypatch, name):
 def test_damaged(tmp_path, name):
     (tmp_path/'archive').write_bytes(DAMAGED[name])
     def call():
-        with fetch.disk(tmp_path): fetch.unpack(tmp_path/'archive', tmp_path/'x', 'the.zip')
+        with disk_errors(tmp_path): unpack(tmp_path/'archive', tmp_path/'x', 'the.zip')
     fails(call, 'in' if name == 'file in a file' else 'the.zip was not unpacked: it is damaged')
 
 
@@ -642,8 +649,8 @@ def test_damaged(tmp_path, name):
 @pytest.mark.fault
 def test_nothing_half_made_is_left(tmp_path, here, monkeypatch, b):
     "With the mirror's own checksum, so that only the unpacking can notice."
-    monkeypatch.setattr(fetch, 'SPARE', 500_000)
-    fails(lambda: data.make(RPS, mirror_folder(tmp_path/'m', rps() | {'rps-test-set.zip': b})))
+    monkeypatch.setattr(archives, 'SPARE', 500_000)
+    fails(lambda: prepare.prepare(RPS, mirror_folder(tmp_path/'m', rps() | {'rps-test-set.zip': b})))
     nothing(here)
 
 
@@ -653,7 +660,7 @@ NAMES = ['a b/c d.txt', 'ü/ñandú.txt', '文/字.txt', './dot.txt', 'a//b.txt'
 @pytest.mark.fault
 def test_unusual_names_are_fine(tmp_path, pack):
     (tmp_path/'archive').write_bytes(pack({n: n.encode() for n in NAMES}))
-    fetch.unpack(tmp_path/'archive', tmp_path/'out')
+    unpack(tmp_path/'archive', tmp_path/'out')
     assert {os.path.normpath(n): n.encode() for n in NAMES} == {str(p.relative_to(tmp_path/'out')): p.read_bytes() for p in (tmp_path/'out').rglob('*') if p.is_file()}
 
 
@@ -661,30 +668,30 @@ def test_unusual_names_are_fine(tmp_path, pack):
 @settings(max_examples=300, deadline=None)
 @pytest.mark.fault
 def test_every_name_stays_inside_or_is_refused(name):
-    try: path = fetch.inside(name, 'x')
+    try: check_member(name, 'x')
     except CourseError: return
-    full = os.path.normpath(f'/folder/{path}')
+    full = os.path.normpath(f'/folder/{name}')
     assert full.startswith('/folder/') and '\\' not in full and full.isprintable()
 
 
 # ---- the data sets ----
 
-@pytest.mark.parametrize('name', sources.SOURCES)
+@pytest.mark.parametrize('name', SOURCES)
 def test_each_data_set(tmp_path, here, name):
-    about = data.make(name, mirror_folder(tmp_path/'m', TINY[name]()))
+    about = prepare.prepare(name, mirror_folder(tmp_path/'m', TINY[name]()))
     counts = Counter((p.parts[-3], p.parts[-2]) for p in (here/name).glob('[!.]*/*/*'))
     assert counts == {(part, c): n for part, of in about['counts'].items() for c, n in of.items()}
-    assert about == data.about(here/name) and about['subset'] and about['pictures'] == sum(counts.values())
+    assert about == read_facts(here/name) and about['subset'] and about['pictures'] == sum(counts.values())
     assert about['licence'] and re.fullmatch(r'\d{4}-\d\d-\d\d', about['date']) and about['page'].startswith('http')
     assert {n: a['sha256'] for n, a in about['archives'].items()} == {n: hashlib.sha256(b).hexdigest() for n, b in TINY[name]().items()}
     assert {p.name for p in (here/name).iterdir()} - {'.set_aside'} == {*about['counts'], *about['beside'], 'about.json'}
     expected = dict(rock_paper_scissors=(12, 0, 6), cats_dogs=(14, 3, 3), dog_breeds=(6, 0, 4), pets=(4, 0, 2), cifar100=(16, 4, 10), cifar10=(16, 4, 10))[name]
-    assert tuple(sum(about['counts'].get(p, {}).values()) for p in data.PARTS) == expected
+    assert tuple(sum(about['counts'].get(p, {}).values()) for p in arrange.PARTS) == expected
 
 
 @pytest.mark.fault
 def test_unreadable_cats_and_dogs_are_set_aside(tmp_path, here, capsys):
-    about = data.make('cats_dogs', mirror_folder(tmp_path/'m', cats_archive()))
+    about = prepare.prepare('cats_dogs', mirror_folder(tmp_path/'m', cats_archive()))
     why = {Path(p).name: w for p, w in about['set_aside'].items()}
     assert 'truncated' in why.pop('4351.jpg').lower()
     assert why == {'666.jpg': 'the file is empty', '11702.jpg': 'the file is empty', '10404.jpg': 'no JFIF header', '1308.jpg': 'no JFIF header'}
@@ -697,29 +704,29 @@ def test_unreadable_cats_and_dogs_are_set_aside(tmp_path, here, capsys):
 def test_every_kind_of_bad_picture(tmp_path, monkeypatch):
     for kind, part in ((b'', 'empty'), (b'hello', 'not a picture'), (picture(0)[:300], 'truncated'), (picture(0, 'PNG')[:300], 'truncated')):
         (tmp_path/'x.jpg').write_bytes(kind)
-        assert part in data.unreadable(tmp_path/'x.jpg').lower()
+        assert part in arrange.why_unreadable(tmp_path/'x.jpg').lower()
     for kind in ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP'):
         (tmp_path/'x.jpg').write_bytes(picture(0, kind))
-        assert data.unreadable(tmp_path/'x.jpg') == '' and (kind == 'JPEG') == (data.unreadable(tmp_path/'x.jpg', jfif=True) == '')
+        assert arrange.why_unreadable(tmp_path/'x.jpg') == '' and (kind == 'JPEG') == (arrange.why_unreadable(tmp_path/'x.jpg', jfif=True) == '')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
     Image.new('1', (40, 40)).save(tmp_path/'big.png')
-    assert [data.check([('train', 'a', tmp_path/'big.png')], False)] == [['too many pixels to be safe to open']]
+    assert [arrange.check_pictures([PictureFile('train', 'a', tmp_path/'big.png')], False)] == [['too many pixels to be safe to open']]
 
 
 def test_cats_and_dogs_as_in_the_article():
-    assert sources.cut_cats_dogs(23_262) == dict(train=16_000, valid=4_000, test=3_262)
-    assert sources.cut_cats_dogs(25_000)['train'] == 16_000
-    small = sources.cut_cats_dogs(3_000)
+    assert cut_cats_dogs(23_262) == dict(train=16_000, valid=4_000, test=3_262)
+    assert cut_cats_dogs(25_000)['train'] == 16_000
+    small = cut_cats_dogs(3_000)
     assert sum(small.values()) == 3_000 and small['train'] / small['valid'] == pytest.approx(4, rel=.01)
-    rows = [('train', c, Path(f'{c}{i}')) for c, n in (('Cat', 11_741), ('Dog', 11_521)) for i in range(n)]
-    n = Counter((part, c) for part, c, _ in sources.split(rows, sources.cut_cats_dogs))
+    rows = [PictureFile('train', c, Path(f'{c}{i}')) for c, n in (('Cat', 11_741), ('Dog', 11_521)) for i in range(n)]
+    n = Counter((part, c) for part, c, _ in cut_training(rows, cut_cats_dogs))
     assert n['train', 'Cat'] + n['train', 'Dog'] == 16_000 and n['valid', 'Cat'] + n['valid', 'Dog'] == 4_000
     assert n['train', 'Cat'] / 16_000 == pytest.approx(11_741 / 23_262, abs=1e-4)
 
 
 def test_cifar_100_is_40000_and_10000_with_equal_classes():
-    rows = [('train', f'{c:02}', Path(f'{c}-{i}')) for c in range(100) for i in range(500)] + [('test', '00', Path('t'))]
-    n = Counter((part, c) for part, c, _ in sources.split(rows, sources.SOURCES['cifar100'].cut))
+    rows = [PictureFile('train', f'{c:02}', Path(f'{c}-{i}')) for c in range(100) for i in range(500)] + [PictureFile('test', '00', Path('t'))]
+    n = Counter((part, c) for part, c, _ in cut_training(rows, SOURCES['cifar100'].cut))
     assert n.pop(('test', '00')) == 1 and {k[0]: v for k, v in n.items()} == dict(train=400, valid=100) and len(set(n.values())) == 2 and n.total() == 50_000
 
 
@@ -727,28 +734,28 @@ def test_cifar_100_is_40000_and_10000_with_equal_classes():
 @settings(max_examples=60, deadline=None)
 def test_split(sizes, seed, rnd):
     "A partition, with exact sums, each class in proportion, whatever the order of the files."
-    rows = [('train', f'c{c}', Path(f'{c}-{i}')) for c, n in enumerate(sizes) for i in range(n)]
-    cut = sources.SOURCES['cifar10'].cut
-    out = sources.split(rows, cut, seed)
+    rows = [PictureFile('train', f'c{c}', Path(f'{c}-{i}')) for c, n in enumerate(sizes) for i in range(n)]
+    cut = SOURCES['cifar10'].cut
+    out = cut_training(rows, cut, seed)
     assert sorted(r[1:] for r in out) == sorted(r[1:] for r in rows) and {k: v for k, v in cut(len(rows)).items() if v} == Counter(r[0] for r in out)
     for c, n in enumerate(sizes): assert abs(sum(r[:2] == ('valid', f'c{c}') for r in out) - n * cut(len(rows))['valid'] / len(rows)) <= 1
     rnd.shuffle(rows)
-    assert sorted(sources.split(rows, cut, seed)) == sorted(out)
+    assert sorted(cut_training(rows, cut, seed)) == sorted(out)
 
 
 def test_dogs_are_known_by_their_number(tmp_path, here):
-    about = data.make('dog_breeds', mirror_folder(tmp_path/'m', dogs()))
+    about = prepare.prepare('dog_breeds', mirror_folder(tmp_path/'m', dogs()))
     assert about['counts'] == {'train': dict(Chihuahua=3, Spaniel_japones=3), 'test': dict(Chihuahua=2, Spaniel_japones=2)}
     assert {p.name for p in (here/'dog_breeds'/'test'/'Spaniel_japones').iterdir()} == {'n02085782_3.jpg', 'n02085782_4.jpg'}
 
 
 def test_two_breeds_of_one_name_stay_two(tmp_path):
-    about = data.make('dog_breeds', mirror_folder(tmp_path/'m', dogs('n02085782-Chihuahua')))
+    about = prepare.prepare('dog_breeds', mirror_folder(tmp_path/'m', dogs('n02085782-Chihuahua')))
     assert set(about['counts']['train']) == {'n02085620-Chihuahua', 'n02085782-Chihuahua'}
 
 
 def test_trimaps_lie_beside(tmp_path, here):
-    data.make('pets', mirror_folder(tmp_path/'m', pets()))
+    prepare.prepare('pets', mirror_folder(tmp_path/'m', pets()))
     for p in (here/'pets').glob('t*/*/*.jpg'): assert (here/'pets'/'trimaps'/f'{p.stem}.png').exists()
     assert set(np.asarray(Image.open(here/'pets'/'trimaps'/'Abyssinian_1.png')).flat) <= {1, 2, 3}
 
@@ -757,7 +764,7 @@ def test_trimaps_lie_beside(tmp_path, here):
 def test_a_list_names_what_is_not_there(tmp_path, here):
     files = pets()
     files['pets-images.tar.gz'] = tarred({'images/Abyssinian_1.jpg': picture(0)})
-    fails(lambda: data.make('pets', mirror_folder(tmp_path/'m', files)), '5 pictures that the archives do not hold')
+    fails(lambda: prepare.prepare('pets', mirror_folder(tmp_path/'m', files)), '5 pictures that the archives do not hold')
     assert not (here/'pets').exists()
 
 
@@ -767,7 +774,7 @@ def test_a_list_leads_nowhere_else(tmp_path, here, line):
     (tmp_path/'secret_1.jpg').write_bytes(picture(0))
     files = pets()
     files['pets-annotations.tar.gz'] = tarred({'annotations/trimaps/x.png': b'', 'annotations/test.txt': b'', 'annotations/trainval.txt': f'{line} 1 1 1\n'.encode()})
-    fails(lambda: data.make('pets', mirror_folder(tmp_path/'m', files)), 'do not hold')
+    fails(lambda: prepare.prepare('pets', mirror_folder(tmp_path/'m', files)), 'do not hold')
     assert (tmp_path/'secret_1.jpg').exists()
 
 
@@ -778,7 +785,7 @@ def python3(x, labels, key): return pickle.dumps({b'data': x, key: labels, b'bat
 @pytest.mark.parametrize('write', [python2, python3], ids=['as the original', 'as the mirror'])
 @pytest.mark.parametrize('name', ['cifar10', 'cifar100'])
 def test_pictures_of_cifar_are_the_arrays(tmp_path, here, write, name):
-    data.make(name, mirror_folder(tmp_path/'m', cifar(name, write)))
+    prepare.prepare(name, mirror_folder(tmp_path/'m', cifar(name, write)))
     x = np.random.default_rng(0).integers(0, 255, (30, 3072), np.uint8).reshape(30, 3, 32, 32).transpose(0, 2, 3, 1)
     found = {int(p.stem): (p.parent.name, np.asarray(Image.open(p)), p.parts[-3]) for p in (here/name).glob('*/*/*.png')}
     assert len(found) == 30
@@ -799,7 +806,7 @@ def hostile(x): return lambda *_: pickle.dumps({b'data': x, b'labels': [0], b'fi
 @pytest.mark.fault
 def test_hostile_pickles(tmp_path, here, batch):
     trap = tmp_path/'trap'
-    fails(lambda: data.make('cifar10', mirror_folder(tmp_path/'m', cifar('cifar10', batch(trap)))), 'not laid out as CIFAR-10 is')
+    fails(lambda: prepare.prepare('cifar10', mirror_folder(tmp_path/'m', cifar('cifar10', batch(trap)))), 'not laid out as CIFAR-10 is')
     assert not trap.exists() and not (here/'cifar10').exists()
 
 
@@ -817,25 +824,25 @@ def test_class_names_out_of_a_pickle(tmp_path, here, name):
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(files['cifar-10-python.tar.gz']))) as t:
         members = {m.name: t.extractfile(m).read() for m in t}
     files = {'cifar-10-python.tar.gz': tarred(members | {'cifar-10-batches-py/batches.meta': meta})}
-    fails(lambda: data.make('cifar10', mirror_folder(tmp_path/'m', files)), 'no name for a class folder')
+    fails(lambda: prepare.prepare('cifar10', mirror_folder(tmp_path/'m', files)), 'no name for a class folder')
     assert sorted(p.name for p in tmp_path.iterdir()) == ['data', 'm'] and not (here/'cifar10').exists()
 
 
 # ---- smaller mirrors ----
 
-@pytest.mark.parametrize('name', sources.SOURCES)
+@pytest.mark.parametrize('name', SOURCES)
 def test_a_mirror_of_each(tmp_path, here, monkeypatch, name, capsys):
-    first = data.make(name, mirror_folder(tmp_path/'m', TINY[name]()))
+    first = prepare.prepare(name, mirror_folder(tmp_path/'m', TINY[name]()))
     out = tmp_path/'for the class'
     args = [name, '--keep', '4', '--size', '16', '--mirror', str(out)]
-    mirror.main(args)
+    classroom_mirror.main(args)
     assert 'make data NAME=' in capsys.readouterr().out
     written = (out/'manifest.json').read_bytes()
-    mirror.main(args)
+    classroom_mirror.main(args)
     assert (out/'manifest.json').read_bytes() == written, 'the same pictures make the same archives'
     assert {p.name for p in out.iterdir()} == {*TINY[name](), 'manifest.json', '.lock'}
     monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'second'))
-    second = data.make(name, str(out))
+    second = prepare.prepare(name, str(out))
     classes = {c for of in first['counts'].values() for c in of}
     for c in classes: assert sum(of.get(c, 0) for of in second['counts'].values()) == min(4, sum(of.get(c, 0) for of in first['counts'].values()))
     assert set(second['counts']) == set(first['counts']) and second['subset'] and {c for of in second['counts'].values() for c in of} == classes and not second['set_aside']
@@ -848,16 +855,16 @@ def test_a_mirror_of_each(tmp_path, here, monkeypatch, name, capsys):
 
 def test_a_mirror_holds_several(tmp_path, here):
     for name in (RPS, 'cifar10'):
-        data.make(name, mirror_folder(tmp_path/name, TINY[name]()))
-        mirror.write(name, 4, 16, tmp_path/'out')
+        prepare.prepare(name, mirror_folder(tmp_path/name, TINY[name]()))
+        write_mirror(name, 4, 16, tmp_path/'out')
     assert set(json.loads((tmp_path/'out'/'manifest.json').read_text())) == {'rps.zip', 'rps-test-set.zip', 'cifar-10-python.tar.gz'}
 
 
 def test_a_small_picture_stays_as_it_is(tmp_path):
     (tmp_path/'x.jpg').write_bytes(picture(0))
-    assert mirror.shrinker(24)(tmp_path/'x.jpg') == picture(0)
+    assert shrinker(24)(tmp_path/'x.jpg') == picture(0)
     Image.new('CMYK', (40, 60)).save(tmp_path/'y.jpg')
-    shrunk = Image.open(io.BytesIO(mirror.shrinker(24)(tmp_path/'y.jpg')))
+    shrunk = Image.open(io.BytesIO(shrinker(24)(tmp_path/'y.jpg')))
     assert shrunk.size == (24, 36) and shrunk.mode == 'RGB'
 
 
@@ -865,17 +872,17 @@ def test_a_small_picture_stays_as_it_is(tmp_path):
                                         ([RPS, '--size=-3'], 'SIZE=-3'), ([RPS, '--mirror', 'http://x'], 'into a folder')])
 @pytest.mark.fault
 def test_a_mirror_that_cannot_be(args, part):
-    fails(lambda: mirror.main(args), part)
+    fails(lambda: classroom_mirror.main(args), part)
 
 
 @pytest.mark.fault
 def test_a_mirror_on_a_full_disk(tmp_path, here, monkeypatch):
-    data.make(RPS, mirror_folder(tmp_path/'m', rps()))
-    mirror.write(RPS, 4, 16, tmp_path/'out')
+    prepare.prepare(RPS, mirror_folder(tmp_path/'m', rps()))
+    write_mirror(RPS, 4, 16, tmp_path/'out')
     before = {p: p.read_bytes() for p in (tmp_path/'out').iterdir()}
     def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')
-    monkeypatch.setattr(mirror, 'write_archive', full)
-    fails(lambda: mirror.write(RPS, 2, 16, tmp_path/'out'), 'No space left', 'MIRROR')
+    monkeypatch.setattr(classroom_mirror, 'write_archive', full)
+    fails(lambda: write_mirror(RPS, 2, 16, tmp_path/'out'), 'No space left', 'MIRROR')
     assert {p: p.read_bytes() for p in (tmp_path/'out').iterdir()} == before
 
 
@@ -884,17 +891,17 @@ def test_a_mirror_on_a_full_disk(tmp_path, here, monkeypatch):
 @pytest.mark.parametrize('args, part', [([], 'NAME= is missing'), (['cats'], "no data set 'cats'")])
 @pytest.mark.fault
 def test_names(args, part):
-    r = subprocess.run([sys.executable, ROOT/'data_scripts'/'data.py', *args], capture_output=True, text=True)
+    r = subprocess.run([sys.executable, '-m', 'course_utils', 'data', *args], cwd=ROOT, capture_output=True, text=True)
     assert r.returncode == 1 and len(r.stderr.strip().splitlines()) == 1 and part in r.stderr and 'cats_dogs (825 MB)' in r.stderr and not r.stdout
 
 
 def test_make_hands_names_with_spaces_on():
     r = subprocess.run(['make', '-n', 'data', 'NAME=a b', 'MIRROR=c d'], cwd=ROOT, capture_output=True, text=True)
-    assert 'data_scripts/data.py "a b" --mirror "c d"' in r.stdout
+    assert '-m course_utils data "a b" --mirror "c d"' in r.stdout
 
 
 def test_nothing_is_contacted_at_import():
-    code = "import sys\ndef f(e, a):\n if e.startswith(('socket.connect', 'socket.send', 'socket.get')): raise SystemExit('contacted: ' + e)\nsys.addaudithook(f)\nimport data_scripts.data, data_scripts.mirror, data_scripts.sources, data_scripts.fetch"
+    code = "import sys\ndef f(e, a):\n if e.startswith(('socket.connect', 'socket.send', 'socket.get')): raise SystemExit('contacted: ' + e)\nsys.addaudithook(f)\nimport data_scripts.datasets.prepare, data_scripts.datasets.classroom_mirror"
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True).stderr == ''
     probe = subprocess.run([sys.executable, '-c', code + '\nimport socket; socket.gethostbyname("localhost")'], cwd=ROOT, capture_output=True, text=True)
     assert 'contacted: socket.gethostbyname' in probe.stderr
@@ -902,5 +909,6 @@ def test_nothing_is_contacted_at_import():
 
 def test_no_lesson_asks_for_data():
     "Only the commands import what downloads."
-    for p in [*(ROOT/'course_utils').glob('*.py'), *(ROOT/'nbs').rglob('*.ipynb')]:
-        assert not re.search(r'import (requests|urllib)|data_scripts\.(fetch|data|mirror)', p.read_text()), p
+    modules = [p for p in (ROOT/'course_utils').rglob('*.py') if p.name != '__main__.py']
+    for p in [*modules, *(ROOT/'nbs').rglob('*.ipynb')]:
+        assert not re.search(r'import (requests|urllib)|data_scripts\.datasets', p.read_text()), p

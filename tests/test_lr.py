@@ -11,7 +11,7 @@ from course_utils.techniques import lr_finder as lr
 from course_utils.techniques.augment import pipeline
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
-from course_utils.training.untouched import KEEPERS, state_of, untouched
+from course_utils.training.untouched import KEEPERS, learner_state, untouched
 from course_utils.techniques.lr_finder import RULES, Curve, lr_find, smooth
 from course_utils.explorers.lr_finder import finder_explorer
 from course_utils.training.train import fit
@@ -101,9 +101,9 @@ def used(new, **kw):
 
 
 def left_behind(learn):
-    before = state_of(learn)
+    before = learner_state(learn)
     lr_find(learn, n=8)
-    after = state_of(learn)
+    after = learner_state(learn)
     return {part for part in before if before[part] != after[part]}
 
 
@@ -118,11 +118,11 @@ def test_leaves_nothing_behind_in_a_new_learner(new):
 @pytest.mark.parametrize('part', list(KEEPERS))
 def test_each_restoration_is_needed(new, part, monkeypatch):
     "The mutants: with any one of the six taken out, the check above turns red, and by that part."
-    monkeypatch.delitem(lr.KEEPERS, part)
+    monkeypatch.delitem(KEEPERS, part)
     assert part in left_behind(used(new))
 
 
-def test_there_are_six(): assert list(KEEPERS) == ['weights', 'BatchNorm buffers', 'optimizer state', 'random numbers', 'train or eval mode', 'hooks and callbacks'] == list(lr.KEEPERS)
+def test_there_are_six(): assert list(KEEPERS) == ['weights', 'BatchNorm buffers', 'optimizer state', 'random numbers', 'train or eval mode', 'hooks and callbacks']
 
 
 def spoil(what):
@@ -139,12 +139,12 @@ def spoil(what):
 @pytest.mark.parametrize('what', ['weights', 'grads', 'learns', 'buffers', 'moments', 'rate', 'no_opt', 'python', 'numpy', 'torch', 'loader', 'augmentation', 'mode', 'hook', 'rows', 'callback', 'recorder'])
 def test_the_fingerprint_sees_it_and_untouched_puts_it_back(new, what):
     learn = used(new)
-    before = state_of(learn)
+    before = learner_state(learn)
     with pytest.raises(KeyError), untouched(learn):
         spoil(what)(learn)
-        assert state_of(learn) != before
+        assert learner_state(learn) != before
         raise KeyError  # an error inside must not keep it from putting back
-    assert state_of(learn) == before
+    assert learner_state(learn) == before
 
 
 @pytest.mark.parametrize('trained_before', [False, True])
@@ -164,9 +164,9 @@ def test_fit_after_it_is_fit_without_it(new, trained_before):
 def test_fastai_s_own_does_change_the_training(new):
     "fastai/fastai issues 2892 and 3013. Should this fail one day, lesson 03 has a sentence to change."
     learn = used(new)
-    before = state_of(learn)
+    before = learner_state(learn)
     learn.lr_find(num_it=8, show_plot=False, suggest_funcs=None)
-    after = state_of(learn)
+    after = learner_state(learn)
     assert before['weights'] == after['weights'] and before['random numbers'] != after['random numbers']
 
 
@@ -245,9 +245,9 @@ def test_step_of_one(new): assert not any(s.rate for s in answers(new(), n=2).su
 
 def test_frozen(new):
     learn = new(); learn.freeze()
-    before = state_of(learn)
+    before = learner_state(learn)
     answers(learn)
-    assert state_of(learn) == before and not any(p.requires_grad for p in learn.model.parameters() if p.ndim == 4)
+    assert learner_state(learn) == before and not any(p.requires_grad for p in learn.model.parameters() if p.ndim == 4)
 
 
 @pytest.mark.fault
@@ -265,9 +265,9 @@ def test_everything_frozen(new):
 
 def test_after_fine_tune(new):
     learn = new(); learn.fine_tune(1)
-    before = state_of(learn)
+    before = learner_state(learn)
     answers(learn)
-    assert state_of(learn) == before
+    assert learner_state(learn) == before
 
 
 @pytest.mark.fault

@@ -101,7 +101,10 @@ def measured(
     if not by_setting: return {}
     common = sorted(set.intersection(*map(set, by_setting.values())))
     if not common: return {}
-    return {setting: seeds_of([by_seed[seed] for seed in common]) for setting, by_seed in by_setting.items()}
+    settings = {}
+    for setting, by_seed in by_setting.items():
+        settings[setting] = seeds_of([by_seed[seed] for seed in common])
+    return settings
 
 
 def answers_by_setting(
