@@ -2,7 +2,7 @@
 import html
 
 from course_utils.config import profile
-from course_utils.data.sources import how_many
+from course_utils.data.sources import subset_note
 from course_utils.report.results import read_results
 from course_utils.show.palette import BLUE
 from course_utils.training.learner import device_name
@@ -40,7 +40,7 @@ def at_a_glance(
         'You need': need,
         'You will be able to': able,
     }
-    pictures = how_many(data)
+    pictures = subset_note(data)
     if pictures: rows['Pictures'] = f'{pictures}.'
     number = lesson.split('_')[0]
     headline = read_results(f'lesson_{number}').get('headline')

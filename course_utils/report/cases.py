@@ -6,7 +6,7 @@ import pandas as pd
 
 from course_utils.config import CourseError, data_dir, profile
 from course_utils.data.pictures import Pictures, load_pictures
-from course_utils.data.sources import about, data_names, how_many
+from course_utils.data.sources import data_facts, data_names, subset_note
 from course_utils.report.cards import Card, at_a_glance
 from course_utils.report.results import is_recorded, read_results, record_run
 from course_utils.report.stats import Seeds, interval
@@ -56,8 +56,8 @@ def case_card(
 ) -> Card:
     "The card at the top: minutes, the pictures and whether they are all of them, their licence."
     source = case_source(case, stand_ins)
-    facts = about(source)
-    pictures = f'{how_many(source)}.' if facts else f'{source}: {data_dir()/source}'
+    facts = data_facts(source)
+    pictures = f'{subset_note(source)}.' if facts else f'{source}: {data_dir()/source}'
     licence = f"{facts.get('licence', 'not known')}. {facts.get('page', '')}"
     card = at_a_glance(case, need, able, source)
     card.rows |= {'Pictures': pictures, 'Licence': licence, 'Article': article}
@@ -194,7 +194,7 @@ def record_case(
     **numbers        # what else was measured, JSON
 ):
     "Writes what was measured to `results/case_NAME.json`, by profile, with pictures, device and versions. Only where `make lessons` runs the case."
-    facts = about(pics.name)
+    facts = data_facts(pics.name)
     n_pictures = facts.get('pictures', len(pics))
     row = dict(numbers, table=table, source=pics.name, subset=facts.get('subset'), pictures=n_pictures)
     record_run(f'case_{case}', profile().name, row)
