@@ -16,7 +16,7 @@ from course_utils.config import CourseError, cache_dir, profile, results_dir
 from course_utils.data.pictures import load_pictures
 from course_utils.models import count, create_model
 from course_utils.techniques.augment import pipeline
-from course_utils.techniques.ladder import climb, rungs, turned
+from course_utils.techniques.ladder import climb, climbed, rungs, same_training, turned
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
 from course_utils.techniques.scaling import SMALL_ARCH, axes_of, macs
 from course_utils.techniques.schedules import SGDR, Snapshots, Staircase, ensemble_of
@@ -195,30 +195,46 @@ def measure_scaling(trial: Trial) -> dict:
 
 # ---- the ladder: lesson 09 ----
 
-def rung_arm(rung) -> Trial: return arm(rung.name, rung.recipe, rung.size, rung=rung)
+def rung_arm(name: str, rung) -> Trial: return arm(name, rung.recipe, rung.size, rung=rung)
 
 
 def ladder_arms() -> list:
     "Every rung, and some rungs in another order."
-    return [rung_arm(rung) for rung in (*rungs(), *turned())]
+    return [rung_arm(name, rung) for name, rung in (rungs() | turned()).items()]
 
 
-def measure_rung(trial: Trial) -> dict:
-    "With it, the rate that was found."
-    run = climb(trial.rung, trial.seed, trial.limit)
-    return dict(run_numbers(run), **run.config)
+class RungMeasure:
+    "Measures rungs; one that only adds views to the one before is not trained again."
+    def __init__(self):
+        self.last = None  # `Trial`
+        self.run = None   # of it
+
+    def __call__(self, trial: Trial) -> dict:
+        "With it, the rate that was found."
+        self.run = climb(trial.rung, trial.seed, trial.limit, trained=self.trained(trial))
+        self.last = trial
+        return dict(run_numbers(self.run), **self.run.config)
+
+    def trained(self, trial: Trial) -> Run | None:
+        "The run before, where it will do."
+        if self.last is None: return None
+        is_alike = (trial.seed, trial.limit) == (self.last.seed, self.last.limit)
+        return self.run if is_alike and same_training(trial.rung, self.last.rung) else None
+
+
+measure_rung = RungMeasure()
 
 
 def top_arms() -> list:
     "The top of the ladder with larger pictures and more epochs: under 45 minutes a training on two cores."
-    rung = next(rung for rung in rungs() if rung.name == '+ TTA')
+    rung = climbed('+ TTA')
     size = pick(smoke=32, cpu=192, gpu=300)
     networks = {'Lite0': LITE}
     if profile().name == 'gpu': networks['Lite2'] = 'tf_efficientnet_lite2'
     arms = []
     for name, arch in networks.items():
-        recipe = replace(rung.recipe, arch=arch, epochs=pick(smoke=1, cpu=11, gpu=30))
-        arms.append(rung_arm(replace(rung, name=f'{name}, {size} px', recipe=recipe, size=size)))
+        larger = replace(rung, size=size).with_recipe(arch=arch, epochs=pick(smoke=1, cpu=11, gpu=30))
+        arms.append(rung_arm(f'{name}, {size} px', larger))
     return arms
 
 

@@ -61,7 +61,7 @@ def time_in_process(profile: str) -> dict | None:
     process = subprocess.run(command, capture_output=True, text=True)
     if process.returncode == 0: return json.loads(process.stdout)
     lines = process.stderr.strip().splitlines()
-    reason = lines[-1] if lines else 'no reason given'
+    reason = lines[-1].removesuffix('.') if lines else 'no reason given'
     print(f'No pre-flight, so nothing is predicted ({reason}).', flush=True)
 
 
