@@ -14,6 +14,7 @@ from data_scripts.lessons.run import LessonFailed, run_notebook
 from data_scripts.lessons.timetable import over_budget, save_run
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
 CODE, TEXT = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
 
 
