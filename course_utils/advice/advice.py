@@ -1,5 +1,5 @@
 """`recommend`: findings, recipe and notebook of a folder of pictures in one call, and the table that shows them."""
-import html, os
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +10,13 @@ from course_utils.advice.notebook import recipe_notebook, write_notebook
 from course_utils.advice.plan import Plan, make_plan
 from course_utils.config import CourseError, data_dir, profile
 from course_utils.data.pictures import Pictures, load_pictures
-from course_utils.show.palette import BLUE
+from course_utils.show.html import LEFT, LINE_BREAK, TOP, cell, element, frame, join, table
 from course_utils.show.words import plural
 from course_utils.techniques.near_duplicates import near_pairs
 from course_utils.training.recipe import Recipe
 
-FRAME_STYLE = (f'border:1px solid #8886;border-left:4px solid {BLUE};border-radius:6px;padding:.6em 1em;margin:.5em 0;'
-               'max-width:72em;overflow-wrap:anywhere')
-CELL_STYLE = 'style="text-align:left;vertical-align:top"'
+CELL_STYLE = f'{LEFT};{TOP}'
+COLUMNS = ('looked at', 'found', 'what it means', 'what the recipe does')
 
 
 @dataclass
@@ -65,22 +64,18 @@ class Advice:
         return '\n'.join(lines)
 
     def _repr_html_(self):
-        columns = ('looked at', 'found', 'what it means', 'what the recipe does')
-        heads = ''.join(f'<th scope="col" {CELL_STYLE}>{name}</th>' for name in columns)
-        rows = ''.join(map(finding_row, self.findings))
-        caption = f'<caption style="text-align:left"><b>{html.escape(self.headline)}</b></caption>'
-        table = f'<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-        recipe = f'<p><b>Recipe</b> · {html.escape(str(self.plan))}</p><p>{html.escape(self.message)}</p>'
-        return f'<div class="course-card" style="{FRAME_STYLE}">{table}{recipe}</div>'
+        rows = map(finding_row, self.findings)
+        found = table(COLUMNS, rows, element('b', self.headline), style=CELL_STYLE)
+        recipe = element('p', element('b', 'Recipe'), ' · ', self.plan)
+        return frame('info', found, recipe, element('p', self.message), width='72em', role=None, style='overflow-wrap:anywhere')
 
 
-def finding_row(finding: Finding) -> str:
+def finding_row(finding: Finding) -> tuple:
     "A finding as a row of the table."
     sign, colour = LEVEL_SIGNS[finding.level]
-    head = f'<span style="color:{colour}">{sign}</span> {html.escape(finding.name)}<br><small>{finding.level}</small>'
-    texts = (finding.found, finding.means, finding.does)
-    cells = ''.join(f'<td {CELL_STYLE}>{html.escape(text)}</td>' for text in texts)
-    return f'<tr><th scope="row" {CELL_STYLE}>{head}</th>{cells}</tr>'
+    coloured_sign = element('span', sign, style=f'color:{colour}')
+    head = join([coloured_sign, ' ', finding.name, LINE_BREAK, element('small', finding.level)])
+    return cell(head, 'row', CELL_STYLE), finding.found, finding.means, finding.does
 
 
 def recommend(

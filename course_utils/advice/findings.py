@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from course_utils.data.pictures import Pictures
-from course_utils.show.palette import GREEN, ORANGE, YELLOW
+from course_utils.show.palette import LEVELS
 from course_utils.show.words import abridged, plural
 from course_utils.techniques.copies import leaks_message
 from course_utils.techniques.near_duplicates import leaked
 from course_utils.techniques.transfer import map_sizes
 
-LEVEL_SIGNS = {'trouble': ('✗', ORANGE), 'note': ('!', YELLOW), 'fine': ('✓', GREEN)}  # level → sign and colour
+LEVEL_SIGNS = {'trouble': LEVELS['trouble'], 'note': LEVELS['note'], 'fine': LEVELS['good']}  # level → sign and colour
 
 FEW_PICTURES = 200  # training pictures: under these only the head is trained
 UNEVEN = 3          # how many times the rarest class the most frequent one has: from here on the classes are weighed

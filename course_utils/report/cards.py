@@ -1,13 +1,9 @@
 """The card at the top of a lesson: minutes, what is needed, what will be learnt, the pictures, what to expect."""
-import html
-
 from course_utils.config import profile
 from course_utils.data.sources import subset_note
 from course_utils.report.results import read_results
-from course_utils.show.palette import BLUE
+from course_utils.show.html import card
 from course_utils.training.learner import device_name
-
-CARD_STYLE = f'border:1px solid #8886;border-left:4px solid {BLUE};border-radius:6px;padding:.6em 1em;margin:.5em 0;max-width:44em'
 
 
 class Card:
@@ -21,8 +17,7 @@ class Card:
         return '\n'.join(f'{name}: {text}' for name, text in self.rows.items())
 
     def _repr_html_(self):
-        lines = [f'<div style="margin:.25em 0"><b>{html.escape(name)}</b> · {html.escape(text)}</div>' for name, text in self.rows.items()]
-        return f'<div class="course-card" style="{CARD_STYLE}">{"".join(lines)}</div>'
+        return card(self.rows)
 
     def _repr_mimebundle_(self, **_):
         return {'text/html': self._repr_html_(), 'text/plain': repr(self)}
