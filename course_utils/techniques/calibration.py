@@ -14,7 +14,8 @@ def bin_of(
     bins: int,
 ) -> np.ndarray:  # `(N,)`, 0 … bins − 1
     "Where each picture belongs. Bins are open on the left and closed on the right."
-    return (np.ceil(confidence * bins).astype(int) - 1).clip(0, bins - 1)
+    number = np.ceil(confidence * bins).astype(int) - 1
+    return number.clip(0, bins - 1)
 
 
 def reliability(probs, targets, bins: int=15) -> pd.DataFrame:  # a row for each bin that is not empty
@@ -54,8 +55,11 @@ def ece_by_chance(
     nought."""
     rng = np.random.default_rng(seed)
     confidence = np.asarray(probs, float).max(1)
-    drawn = [mean_gap(rng.random(len(confidence)) < confidence, confidence, bins) for _ in range(n)]
-    return float(np.mean(drawn)), float(np.quantile(drawn, .95))
+    gaps = []
+    for _ in range(n):
+        right = rng.random(len(confidence)) < confidence
+        gaps.append(mean_gap(right, confidence, bins))
+    return float(np.mean(gaps)), float(np.quantile(gaps, .95))
 
 
 def brier(probs, targets) -> np.ndarray:  # `(N,)`, 0…2
@@ -85,10 +89,13 @@ def temperature(logits, targets) -> float:  # 0.05…20; above 1 where the netwo
     logits = np.asarray(logits, float)
     rows = np.arange(len(targets))
 
-    def loss(log_t): return -log_softmax(logits / np.exp(log_t), axis=1)[rows, targets].mean()
+    def loss(log_t):
+        log_p = log_softmax(logits / np.exp(log_t), axis=1)
+        return -log_p[rows, targets].mean()
 
     limits = (-np.log(20), np.log(20))
-    return float(np.exp(minimize_scalar(loss, bounds=limits, method='bounded').x))
+    lowest = minimize_scalar(loss, bounds=limits, method='bounded').x
+    return float(np.exp(lowest))
 
 
 def temper(

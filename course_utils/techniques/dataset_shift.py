@@ -49,11 +49,16 @@ def told_apart(
 def feature_gap(a, b) -> float:
     "How far apart the means of the features are, in standard deviations, averaged over the features."
     a, b = np.asarray(a), np.asarray(b)
+    distance = abs(a.mean(0) - b.mean(0))
     deviation = np.sqrt((a.var(0) + b.var(0)) / 2)
-    return float((abs(a.mean(0) - b.mean(0)) / deviation.clip(1e-6)).mean())
+    return float((distance / deviation.clip(1e-6)).mean())
 
 # %% ../../nbs/10_troubled_data.ipynb #9e50ac85
-DIALS = dict(brightness=(-.4, .4, 0.), contrast=(.4, 1.6, 1.), gamma=(.4, 2.5, 1.))  # name → lowest, highest, neutral
+DIALS = {  # name → lowest, highest, neutral
+    'brightness': (-.4, .4, 0.),
+    'contrast': (.4, 1.6, 1.),
+    'gamma': (.4, 2.5, 1.),
+}
 
 def relight(
     images,                # uint8, any shape
@@ -95,5 +100,6 @@ def delivered(loader, epochs: int=1) -> tuple[int, int]:  # pictures handed out;
     "Counts what the training loader hands out, byte by byte."
     hashes = []
     for _ in range(epochs):
-        for images, _ in loader: hashes.extend(hash(image.numpy().tobytes()) for image in images.cpu())
+        for images, _ in loader:
+            for image in images.cpu(): hashes.append(hash(image.numpy().tobytes()))
     return len(hashes), len(set(hashes))

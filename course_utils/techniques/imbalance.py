@@ -22,8 +22,9 @@ def rarest(pics: Pictures) -> int:
     another. Raises `CourseError` where there is none."""
     labels = pics.y[pics.train]
     held_out = np.unique(pics.y[pics.valid])
-    usable = [c for c in held_out if (labels == c).any() and most_per_100(labels, c) >= 10]
-    if usable: return int(min(usable, key=lambda c: (labels == c).sum()))
+    counts = {c: (labels == c).sum() for c in held_out}
+    usable = [c for c, n in counts.items() if n and most_per_100(labels, c) >= 10]
+    if usable: return int(min(usable, key=counts.get))
     raise CourseError("No class has enough pictures both in training and held out to be made rare: add pictures, or change the split.")
 
 
@@ -64,8 +65,8 @@ def class_rates(
     right = named == labels
 
     def share_right(part):
-        whole = weights[part].sum()
-        return float((weights * right)[part].sum() / whole) if whole else float('nan')
+        total = weights[part].sum()
+        return float((weights * right)[part].sum() / total) if total else float('nan')
 
     recalls = [share_right(labels == c) for c in np.unique(labels)]
     return dict(
@@ -81,7 +82,8 @@ def class_weights(labels, n_classes: int) -> torch.Tensor:  # `(n_classes,)`
     labels = np.asarray(labels)
     classes = np.unique(labels)
     weights = torch.zeros(n_classes)
-    weights[classes] = torch.tensor(compute_class_weight('balanced', classes=classes, y=labels), dtype=torch.float32)
+    balanced = compute_class_weight('balanced', classes=classes, y=labels)
+    weights[classes] = torch.tensor(balanced, dtype=torch.float32)
     return weights
 
 
@@ -150,7 +152,8 @@ class BalancedSampler(Callback):
         chances = class_weights(loader.y, self.dls.c)[loader.y].tolist()
 
         def draw(places):  # one for each view: a picture has as many as there are repeats
-            return loader.rng.choices(places, [chances[i % len(chances)] for i in places], k=len(places))
+            weights = [chances[i % len(chances)] for i in places]
+            return loader.rng.choices(places, weights, k=len(places))
 
         loader.shuffle_fn = draw
 

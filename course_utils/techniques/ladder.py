@@ -45,14 +45,16 @@ LITE2 = 'tf_efficientnet_lite2'
 def baseline() -> Rung:
     "The lowest rung: a small network from scratch, at one rate."
     pick = profile().pick
-    recipe = Recipe(LITE, epochs=pick(smoke=2, cpu=5, gpu=20), bs=32, lr_max=1e-3, schedule='constant')
-    return Rung('baseline', recipe, size=pick(smoke=32, cpu=64, gpu=128))
+    epochs = pick(smoke=2, cpu=5, gpu=20)
+    size = pick(smoke=32, cpu=64, gpu=128)
+    recipe = Recipe(LITE, epochs, bs=32, lr_max=1e-3, schedule='constant')
+    return Rung('baseline', recipe, size)
 
 # %% ../../nbs/09_ladder.ipynb #3808b6d6
 STEPS = {  # name → what it makes of the rung below, bottom first
     '+ augmentation': lambda rung: rung.with_recipe(augment=pipeline(.2)),
-    '+ transfer': lambda rung: rung.with_recipe(pretrained=True, freeze_epochs=1, epochs=rung.recipe.epochs - 1,
-                                                batchnorm='still_in_frozen'),
+    '+ transfer': lambda rung: rung.with_recipe(pretrained=True, batchnorm='still_in_frozen',
+                                                freeze_epochs=1, epochs=rung.recipe.epochs - 1),
     '+ found rate': lambda rung: replace(rung, rate_rule='valley'),
     '+ one-cycle': lambda rung: rung.with_recipe(schedule='one_cycle'),
     '+ differential rates': lambda rung: replace(rung, spread=10),
@@ -89,14 +91,16 @@ def found_rate(
 ) -> float:
     """What a rule of lesson 03 says for this network with nothing frozen, its weights, augmentation and batch. Where it has no
     answer, 1e-3."""
-    start = Recipe(recipe.arch, 1, pretrained=recipe.pretrained, augment=recipe.augment, bs=recipe.bs, seed=recipe.seed)
+    start = Recipe(recipe.arch, 1, pretrained=recipe.pretrained, augment=recipe.augment,
+                   bs=recipe.bs, seed=recipe.seed)
     learn = make_learner(pics, start, quiet=True)
     return lr_find(learn, n=n).suggest()[rule].rate or 1e-3
 
 def at_rate(rung: Rung, rate: float, seed: int) -> Recipe:
     "The recipe by which a rung is trained, once its rate is known."
     if rung.spread is None: return replace(rung.recipe, seed=seed, lr_max=rate)
-    return replace(rung.recipe, seed=seed, lr_max=slice(rate / rung.spread, rate), groups=three_groups)
+    rates = slice(rate / rung.spread, rate)
+    return replace(rung.recipe, seed=seed, lr_max=rates, groups=three_groups)
 
 # %% ../../nbs/09_ladder.ipynb #climb
 def climb(
@@ -126,10 +130,10 @@ def add_views(run: Run, pics: Pictures, n: int) -> Run:
     probs = tta(run.model, pics, symmetric_views(quarters=n == 8))[0]
     return replace(run, probs=probs, seconds=run.seconds + time.perf_counter() - start)
 
-def same_training(rung: Rung, below: Rung) -> bool:
-    "Is `rung` trained as `below` is, and adds nothing but views?"
-    trainings = [describe(replace(r, name='', views=0)) for r in (rung, below)]
-    only_views_are_added = rung.views > 0 and below.views == 0
+def same_training(rung: Rung, lower: Rung) -> bool:
+    "Is `rung` trained as `lower` is, and adds nothing but views?"
+    trainings = [describe(replace(r, name='', views=0)) for r in (rung, lower)]
+    only_views_are_added = rung.views > 0 and lower.views == 0
     return only_views_are_added and trainings[0] == trainings[1]
 
 # %% ../../nbs/09_ladder.ipynb #f1b99a1d

@@ -30,7 +30,7 @@ def small_resnet(
     take the same; ConvNeXts take `depths` and `dims`."""
     def even(channels): return max(2, 2 * round(channels * width / 2))
     ends = [round(2 * depth * k) for k in range(5)]
-    layers = [max(1, end - begin) for begin, end in zip(ends, ends[1:])]
+    layers = [max(1, blocks) for blocks in np.diff(ends).tolist()]
     channels = [even(c) for c in (16, 32, 64, 128)]
     return dict(layers=tuple(layers), channels=tuple(channels), stem_width=even(8))
 
@@ -68,10 +68,13 @@ def macs(
     """Multiply-adds of one picture `(channels, size, size)` in convolutions and linear layers, which is nearly all of a
     convolutional network's work. FLOPs are twice as many."""
     counts = []
-    def count_layer(layer, inputs, out): counts.append(out.numel() * layer.weight[0].numel())
+    def count_layer(layer, inputs, output):
+        filter_size = layer.weight[0].numel()
+        counts.append(output.numel() * filter_size)
     hooks = [m.register_forward_hook(count_layer) for m in model.modules() if isinstance(m, WORKERS)]
     was_training = model.training
-    black = torch.zeros(1, channels, size, size, device=next(model.parameters()).device)
+    device = next(model.parameters()).device
+    black = torch.zeros(1, channels, size, size, device=device)
     try:
         with torch.inference_mode(): model.eval()(black)
     finally:
@@ -86,7 +89,8 @@ def saved_bytes(
 ) -> int:
     """Bytes that one forward pass keeps for the backward pass. Parameters are not counted, and a tensor that is saved twice is
     counted once."""
-    parameters = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    of_model = [*model.parameters(), *model.buffers()]
+    parameters = {tensor.untyped_storage().data_ptr() for tensor in of_model}
     sizes = {}  # address → bytes
 
     def pack(tensor):
@@ -94,8 +98,8 @@ def saved_bytes(
         if storage.data_ptr() not in parameters: sizes[storage.data_ptr()] = storage.nbytes()
         return tensor  # kept by the graph, so no other tensor gets its place while we count
 
-    with saved_tensors_hooks(pack, lambda tensor: tensor): out = model(x)
-    del out
+    with saved_tensors_hooks(pack, lambda tensor: tensor): output = model(x)
+    del output
     return sum(sizes.values())
 
 # %% ../../nbs/08_scaling.ipynb #milliseconds
@@ -103,15 +107,15 @@ def milliseconds(f, n: int=5, device='cpu') -> float:
     "Median of `n` calls, after one to warm up. A GPU is waited for."
     is_gpu = torch.device(device).type == 'cuda'
 
-    def once():
+    def timed_call():
         if is_gpu: torch.cuda.synchronize()
         start = time.perf_counter()
         f()
         if is_gpu: torch.cuda.synchronize()
         return 1000 * (time.perf_counter() - start)
 
-    once()
-    return statistics.median(once() for _ in range(n))
+    timed_call()
+    return statistics.median(timed_call() for _ in range(n))
 
 # %% ../../nbs/08_scaling.ipynb #costs
 def costs(
@@ -126,9 +130,11 @@ def costs(
     device = next(model.parameters()).device
     on_gpu = device.type == 'cuda'
     model = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    x = torch.randn(bs, 3, size, size, device=device).to(memory_format=torch.channels_last)
+    x = torch.randn(bs, 3, size, size, device=device)
+    x = x.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    low_precision = torch.autocast(device.type, torch.bfloat16, enabled=on_gpu and torch.cuda.is_bf16_supported())
+    has_bf16 = on_gpu and torch.cuda.is_bf16_supported()
+    low_precision = torch.autocast(device.type, torch.bfloat16, enabled=has_bf16)
 
     def forward():
         with torch.inference_mode(), low_precision: model(x)
@@ -177,13 +183,13 @@ def shallow_efficientnet(
 # %% ../../nbs/08_scaling.ipynb #53a92f6f
 def with_weights(
     names,               # timm names
-    instead=None,        # what is used where none can be had; None: the packaged names
+    fallback=None,       # what is used where none can be had; None: the packaged names
 ) -> list:
     "Those of `names` whose ImageNet weights can be had on this machine. Prints which cannot, and what is used instead."
     usable = [name for name in names if has_weights(name)]
     missing = [name for name in names if name not in usable]
     if not missing: return usable
-    used = usable or list(instead or PACKAGED)
+    used = usable or list(fallback or PACKAGED)
     print(f"The ImageNet weights of {', '.join(missing)} need timm's download, which could not be made here. "
           f"Used: {', '.join(used)}.")
     return used
@@ -225,11 +231,12 @@ def relative_change(
     if small.shape != large.shape:
         raise CourseError(f'The losses have shapes {small.shape} and {large.shape}, but they must be of the same pictures and seeds.')
     rng = np.random.default_rng(seed)
-    # how often each seed and each picture is drawn, as weights
-    seeds, pictures = (rng.multinomial(k, np.full(k, 1 / k), n) / k for k in small.shape)
+    def draw(k): return rng.multinomial(k, np.full(k, 1 / k), n) / k  # how often each of k is drawn, as weights
+    seeds, pictures = map(draw, small.shape)
     def means(losses): return ((seeds @ losses) * pictures).sum(1)
     low, high = np.quantile(means(large) / means(small) - 1, [.025, .975])
-    return float(large.mean() / small.mean() - 1), float(low), float(high)
+    change = large.mean() / small.mean() - 1
+    return float(change), float(low), float(high)
 
 # %% ../../nbs/08_scaling.ipynb #a1b7952e
 def by_variant(
@@ -245,11 +252,13 @@ def by_variant(
     if not variants: return {}
     common = sorted(set.intersection(*map(set, variants.values())))
     if not common: return {}
-    return {name: over_runs([by_seed[seed] for seed in common]) for name, by_seed in variants.items()}
+    return {name: over_runs(by_seed, common) for name, by_seed in variants.items()}
 
-def over_runs(runs: list) -> dict:
-    "What runs of one variant gave, a row a seed, and what each cost in the mean."
-    costs = {key: float(np.mean([run[key] for run in runs])) for key in ('parameters', 'macs', 'seconds')}
+def over_runs(by_seed: dict, seeds: list) -> dict:
+    "What the runs of one variant gave, a row a seed, and what each cost in the mean."
+    runs = [by_seed[seed] for seed in seeds]
+    def mean(key): return float(np.mean([run[key] for run in runs]))
+    costs = {key: mean(key) for key in ('parameters', 'macs', 'seconds')}
     right = np.array([[float(digit) for digit in run['right']] for run in runs])
     loss = np.array([[float(value) for value in run['loss']] for run in runs])
     return costs | dict(right=right, loss=loss)

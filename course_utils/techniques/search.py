@@ -56,8 +56,10 @@ def choosing(
     orders = np.tile(places, (n, 1))
     orders = np.random.default_rng(seed).permuted(orders, axis=1)
     best = np.maximum.accumulate(valid[orders], axis=1)
-    is_new = np.c_[np.ones(n, bool), best[:, 1:] > best[:, :-1]]
-    place_of_best = np.maximum.accumulate(np.where(is_new, places, 0), axis=1)
+    is_better = best[:, 1:] > best[:, :-1]
+    is_new = np.c_[np.ones(n, bool), is_better]
+    place_of_best = np.where(is_new, places, 0)
+    place_of_best = np.maximum.accumulate(place_of_best, axis=1)
     worth = test[np.take_along_axis(orders, place_of_best, axis=1)]
     index = pd.RangeIndex(1, len(valid) + 1, name='trials')
     return pd.DataFrame({'looks': best.mean(0), 'is': worth.mean(0)}, index=index)
@@ -92,7 +94,8 @@ def open_storage(
             warnings.simplefilter('ignore', ExperimentalWarning)  # as Optuna calls its heartbeat
             heart = dict(heartbeat_interval=every, grace_period=6 * every,
                          heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback())
-            return RDBStorage(address, **heart) if '://' in address else open_file(Path(address).expanduser(), heart)
+            if '://' in address: return RDBStorage(address, **heart)
+            return open_file(Path(address).expanduser(), heart)
     except Exception as error:  # a database fails in many kinds of ways
         place = address.split('@')[-1]  # before it may stand a password, which is not shown
         raise CourseError(f"The search's storage {place} cannot be opened ({type(error).__name__}): give COURSE_STORAGE "
@@ -172,7 +175,7 @@ def search(
     """Searches until `n` trials are finished; workers that share a search may each finish the one they are at. Stop it as you
     like, start it again, or start it twice: no finished trial is lost, and none is counted twice. A killed worker's trial is
     tried again if the search still runs when its heart has been silent for six beats; then it has the same settings."""
-    before = finished(study)
+    n_before = finished(study)
     while finished(study) < n:
         attempt = Attempt(objective)
         try: study.optimize(attempt, n_trials=1)
@@ -180,7 +183,7 @@ def search(
             if not was_taken_over(attempt): raise
             print(f'Trial {attempt.trial.number} {TAKEN}')
         if not quiet: print(f'{finished(study)} of {n} trials finished, best {best_score(study):.4f}.', end='\r', flush=True)
-    if not quiet: print(f'{before} of {n} trials are there. Now {finished(study)}, best {best_score(study):.4f}.')
+    if not quiet: print(f'{n_before} of {n} trials are there. Now {finished(study)}, best {best_score(study):.4f}.')
     return trials_table(study)
 
 # %% ../../nbs/11_search.ipynb #f041e030
@@ -199,7 +202,11 @@ def trials_table(study) -> pd.DataFrame:
 
 def trial_row(trial) -> dict:
     seconds = (trial.datetime_complete - trial.datetime_start).total_seconds()
-    row = dict(state=trial.state.name.lower(), score=trial.value, seconds=max(0., seconds))  # a clock may be set back
+    row = dict(
+        state=trial.state.name.lower(),
+        score=trial.value,
+        seconds=max(0., seconds),  # a clock may be set back
+    )
     return row | trial.params | trial.user_attrs
 
 # %% ../../nbs/11_search.ipynb #329278b2

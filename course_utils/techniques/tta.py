@@ -43,7 +43,8 @@ def symmetric_views(
 ) -> list:  # eight views or four; the first is the plain picture
     "The flips and rotations of a square."
     step = 1 if quarters else 2
-    return [Turn(k, mirror) for mirror in (False, True) for k in range(0, 4, step)]
+    turns = range(0, 4, step)
+    return [Turn(k, mirror) for mirror in (False, True) for k in turns]
 
 # %% ../../nbs/06_tta.ipynb #146968d5
 def tta_logits(
@@ -59,13 +60,17 @@ def tta_logits(
     idx = pics.valid if idx is None else np.asarray(idx)
     images = np.asarray(pics.x[idx])
     model.eval()
-    with torch.inference_mode(): return np.stack([logits_of(model, view(images), bs) for view in views])
+    with torch.inference_mode():
+        return np.stack([logits_of(model, view(images), bs) for view in views])
 
 def logits_of(model, images, bs: int) -> np.ndarray:  # `(N, C)`
     device = next(model.parameters()).device
     mean, std = norm_of(model)
-    batches = (to_input(images[i:i + bs], mean, std, device) for i in range(0, len(images), bs))
-    return torch.cat([model(batch).float().cpu() for batch in batches]).numpy()
+    parts = []
+    for i in range(0, len(images), bs):
+        x = to_input(images[i:i + bs], mean, std, device)
+        parts.append(model(x).float().cpu())
+    return torch.cat(parts).numpy()
 
 # %% ../../nbs/06_tta.ipynb #b472fe3d
 def spread(
@@ -94,7 +99,8 @@ def view_weights(n: int, beta: float | None) -> np.ndarray:  # `(n,)`, summing t
     if beta is None: return np.full(n, 1 / n)
     if not 0 <= beta <= 1 or n < 2:
         raise CourseError(f"beta is {beta} for {n} views, but it can only be from 0 to 1, for two views or more.")
-    return np.r_[beta, np.full(n - 1, (1 - beta) / (n - 1))]
+    others = np.full(n - 1, (1 - beta) / (n - 1))
+    return np.r_[beta, others]
 
 # %% ../../nbs/06_tta.ipynb #tta-function
 def tta(
@@ -127,8 +133,10 @@ def random_views(
 ) -> list:        # `n + 1` views; the first is the plain picture
     "The views of *What breed is that dog?*: the centre crop, which our pictures are, and random augmentations."
     seeds = np.random.SeedSequence(seed).generate_state(n)
-    drawn = [RandomView(copy.deepcopy(tfm), int(s), f'random {k}') for k, s in enumerate(seeds, 1)]
-    return [Turn(), *drawn]
+    views = [Turn()]
+    for k, view_seed in enumerate(seeds, 1):
+        views.append(RandomView(copy.deepcopy(tfm), int(view_seed), f'random {k}'))
+    return views
 
 # %% ../../nbs/06_tta.ipynb #e6b8104d
 def by_view(
@@ -139,18 +147,22 @@ def by_view(
     "Each view on its own: accuracy, NLL, and how often it gives the same answer as the first."
     logits = np.asarray(logits, float)
     named = logits.argmax(-1)
-    losses = [cross_entropy(softmax(view, axis=1), targets).mean() for view in logits]
-    rows = dict(accuracy=(named == targets).mean(1), nll=losses, same_answer=(named == named[0]).mean(1))
-    return pd.DataFrame(rows, index=pd.Index([str(view) for view in views], name='view'))
+    columns = dict(
+        accuracy=(named == targets).mean(1),
+        nll=[cross_entropy(softmax(view, axis=1), targets).mean() for view in logits],
+        same_answer=(named == named[0]).mean(1),
+    )
+    index = pd.Index([str(view) for view in views], name='view')
+    return pd.DataFrame(columns, index=index)
 
 # %% ../../nbs/06_tta.ipynb #2a472dc0
 def changes(
-    before, after,  # probabilities `(N, C)` of the same pictures
-    targets,        # labels `(N,)`
+    old_probs, new_probs,  # `(N, C)`, of the same pictures
+    targets,               # labels `(N,)`
 ) -> tuple[np.ndarray, np.ndarray, float]:  # pictures that went from wrong to right; from right to wrong; p of McNemar's exact test
     "What changed between two answers. The test is two-sided (McNemar 1947, exact binomial form)."
-    right_before = np.asarray(before).argmax(1) == targets
-    right_after = np.asarray(after).argmax(1) == targets
+    right_before = np.asarray(old_probs).argmax(1) == targets
+    right_after = np.asarray(new_probs).argmax(1) == targets
     gained = np.flatnonzero(~right_before & right_after)
     lost = np.flatnonzero(right_before & ~right_after)
     n = len(gained) + len(lost)
@@ -173,7 +185,9 @@ def by_number(
     for _ in range(orders):
         order = np.r_[0, 1 + rng.permutation(len(probs) - 1)]
         means = np.cumsum(probs[order], 0) / numbers[:, None, None]
-        rows.append([[(p.argmax(1) == targets).mean(), cross_entropy(p, targets).mean()] for p in means])
+        accuracy = (means.argmax(-1) == targets).mean(1)
+        loss = [cross_entropy(p, targets).mean() for p in means]
+        rows.append(np.c_[accuracy, loss])
     index = pd.Index(numbers, name='views')
     return pd.DataFrame(np.mean(rows, 0), index=index, columns=['accuracy', 'loss'])
 
