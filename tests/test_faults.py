@@ -63,7 +63,7 @@ from course_utils.training import keep
 from course_utils.training.learner import History
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
-from data_scripts.lessons import run as lessons
+from data_scripts.lessons import notebooks as lessons
 RECIPE = Recipe('resnet10t', 2)
 top, out, start = Path(sys.argv[1]), {}, time.perf_counter()
 def took(what): print(f'{what}: {time.perf_counter() - start:.1f} s', file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 
 from course_utils.data.sources import photo
-from data_scripts.lessons.run import ROOT, lessons
+from data_scripts.lessons.notebooks import ROOT, list_notebooks
 
 NBS = ROOT/'nbs'
 
@@ -78,7 +78,7 @@ def test_a_line_that_is_out_of_date_fails(line, sheet, small, monkeypatch):
 def test_every_row_names_a_lesson_that_is_there():
     named = [re.findall(r'\[lesson (\d\d)\]\((\d\d_\w+\.ipynb)\)', row[1]) for row in ROWS]
     assert all(len(n) == 1 and n[0][1].startswith(n[0][0]) and (NBS/n[0][1]).exists() for n in named)
-    assert {n[0][0] for n in named} >= {p.name[:2] for p in lessons()}
+    assert {n[0][0] for n in named} >= {p.name[:2] for p in list_notebooks()}
 
 
 def test_the_calls_are_as_the_modules_have_them(sheet):
@@ -144,12 +144,12 @@ def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys
 
 # ---- the home page and the README say the same ----
 
-def test_home_and_readme_name_the_same_commands_and_lessons():
+def test_home_and_readme_name_the_same_commands_and_list_notebooks():
     home, readme = '\n'.join(cells('index', 'markdown')), (ROOT/'README.md').read_text()
     commands = lambda text: re.findall(r'^(make \w+) +#', text, re.M)
     assert commands(home) == commands(readme) == ['make lab', 'make test']
     listed = re.findall(r'^\d+\. \[.+?\]\((\w+\.ipynb)\)', home, re.M)
-    assert listed == [p.name for p in lessons()] and all(f'(nbs/{n})' in readme for n in listed)
+    assert listed == [p.name for p in list_notebooks()] and all(f'(nbs/{n})' in readme for n in listed)
 
 
 # ---- the pictures that stand for the site ----
@@ -162,7 +162,7 @@ def test_favicon_and_card_are_there_and_named():
 
 
 def test_the_card_is_drawn_from_the_title():
-    from data_scripts.site.card import draw
-    card = draw(dict(title='One two', description='three four five six'))
-    assert card.size == (1200, 630) and card.tobytes() == draw(dict(title='One two', description='three four five six')).tobytes()
-    assert card.tobytes() != draw(dict(title='Another', description='three four five six')).tobytes()
+    from data_scripts.site.card import draw_card
+    card = draw_card(dict(title='One two', description='three four five six'))
+    assert card.size == (1200, 630) and card.tobytes() == draw_card(dict(title='One two', description='three four five six')).tobytes()
+    assert card.tobytes() != draw_card(dict(title='Another', description='three four five six')).tobytes()

@@ -7,7 +7,7 @@ from torch import nn
 from course_utils.classroom.compare import WHERE_INTERVAL_LIES, as_number, as_numbers
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
-from course_utils.report.stats import difference, told
+from course_utils.report.stats import difference, verdict
 
 
 def transfer_run(r):
@@ -309,6 +309,6 @@ class WithoutTheSwitch:
         if fixed is alive or np.array_equal(fixed.probs, alive.probs):
             return f'These are the same run twice, or two that answer alike for all {len(fixed.targets)} pictures.'
         mean, low, high = difference(alive, fixed)
-        right_word = told(low, high)
+        right_word = verdict(low, high)
         if word != right_word:
             return f"You say '{word}'. The difference is {mean:+.1%}, and its interval, {low:+.1%} to {high:+.1%}, {WHERE_INTERVAL_LIES[right_word]}."

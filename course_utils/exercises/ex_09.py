@@ -4,7 +4,7 @@ import numpy as np, pandas as pd
 from course_utils.classroom.compare import WHERE_INTERVAL_LIES, as_number, as_numbers, short_repr
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
-from course_utils.report.stats import Seeds, interval, told
+from course_utils.report.stats import Seeds, interval, verdict
 
 
 def with_transfer(r):
@@ -39,26 +39,26 @@ class LeaveOneRungOut:
         'The difference is paired by seed and picture, and it needs an interval.',
         '`interval(without.right - with_it.right)`, from `course_utils.report.stats`.',
         "If the interval lies above nought: 'better'. Below: 'worse'. If it holds nought: 'not told "
-        "apart'. `told(low, high)` says just that.",
+        "apart'. `verdict(low, high)` says just that.",
     )
 
     def start():
-        my_finding = None  # (mine['+ transfer'], Seeds.of([climb(…, seed, limit) for seed in own_seeds]), '…')
+        my_finding = None  # (mine['+ transfer'], Seeds.from_runs([climb(…, seed, limit) for seed in own_seeds]), '…')
 
     def setup():
         import numpy as np
-        from course_utils.report.stats import Seeds, interval, told
-        def made(hits, first=0): return Seeds.of([a_run([.5] * 3, hits=hits + k, first=first) for k in range(2)])
+        from course_utils.report.stats import Seeds, interval, verdict
+        def made(hits, first=0): return Seeds.from_runs([a_run([.5] * 3, hits=hits + k, first=first) for k in range(2)])
         mine = {'+ transfer': made(400)}
         own_seeds, limit, few, climbed = (0, 1), None, 1, lambda *a, **k: {}
         climb = lambda settings, seed, limit: a_run([.5] * 3, hits=404 + seed, first=40)
         with_it, without, good = mine['+ transfer'], made(404, 40), made(500)
 
     def solution():
-        from course_utils.report.stats import interval, told
+        from course_utils.report.stats import interval, verdict
         settings = climbed('+ transfer', dict(epochs=few), without=['+ augmentation'])
-        with_it, without = mine['+ transfer'], Seeds.of([climb(settings, seed, limit) for seed in own_seeds])
-        my_finding = with_it, without, told(*interval(without.right - with_it.right))
+        with_it, without = mine['+ transfer'], Seeds.from_runs([climb(settings, seed, limit) for seed in own_seeds])
+        my_finding = with_it, without, verdict(*interval(without.right - with_it.right))
 
     @wrong('holds nought')
     def better_though_not_told_apart():
@@ -86,7 +86,7 @@ class LeaveOneRungOut:
 
     @wrong('cannot be paired')
     def one_seed_only():
-        my_finding = with_it, Seeds.of([a_run([.5] * 3)]), 'not told apart'
+        my_finding = with_it, Seeds.from_runs([a_run([.5] * 3)]), 'not told apart'
 
     @wrong('three things')
     def no_word():
@@ -106,7 +106,7 @@ class LeaveOneRungOut:
             return f'These are the same runs twice, or two recipes with the same loss for all {augmented.right.shape[1]} pictures.'
         gain = bare.right - augmented.right
         low, high = interval(gain)
-        right_word = told(low, high)
+        right_word = verdict(low, high)
         if word != right_word:
             return f"You say '{word}'. The difference is {gain.mean():+.1%}, and its interval, {low:+.1%} to {high:+.1%}, {WHERE_INTERVAL_LIES[right_word]}."
 

@@ -6,7 +6,7 @@ import nbformat
 
 from course_utils.classroom.exercise import all_exercises, exercises_of
 from course_utils.config import root
-from data_scripts.lessons.run import write as write_notebook
+from data_scripts.lessons.notebooks import write_notebook
 
 INTRO = """## Exercises
 
