@@ -12,7 +12,8 @@ from course_utils.report.cards import Card
 from course_utils.report.results import record
 from course_utils.report.stats import compare, difference, interval, losses, relative_change
 from course_utils.show.draw import grid
-from course_utils.show.figures import as_picture, show
+from course_utils.show.draw import figure_to_pixels
+from course_utils.show.figures import show
 
 
 def test_a_figure_needs_words():
@@ -139,7 +140,7 @@ def test_compare_has_a_row_a_run():
 
 def test_as_picture():
     fig, ax = plt.subplots(figsize=(2, 1), dpi=100)
-    assert as_picture(fig).shape == (100, 200, 3)
+    assert figure_to_pixels(fig).shape == (100, 200, 3)
     assert not plt.get_fignums()
 
 

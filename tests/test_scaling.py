@@ -210,7 +210,7 @@ def a_table(n=4):
 
 def test_explorer_goes_by_cost():
     e = scaling_explorer(a_table())
-    shown = [e.at(model=k) for k in range(4)]
+    shown = [e.draw_at(model=k) for k in range(4)]
     assert [s.split(':')[0] for _, s in shown] == ['model 3', 'model 2', 'model 1', 'model 0']
     assert '85.0% (95 % interval 81.0% to 89.0%)' in shown[0][1] and '4.00 million parameters' in shown[0][1]
     pictures = [p for p, _ in shown]

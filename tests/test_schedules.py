@@ -14,7 +14,7 @@ from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.explorers.schedules import patience_explorer, schedule_designer
 from course_utils.report.stats import losses as picture_losses
-from course_utils.show.figures import as_picture
+from course_utils.show.draw import figure_to_pixels
 from course_utils.techniques.schedules import (SGDR, EarlyStopping, ReduceOnPlateau, Snapshots, Staircase, cosine,
                                                cycle_position, ensemble_of, plateau, sgdr, staircase, stops_after)
 from course_utils.training.keep import describe
@@ -502,7 +502,7 @@ def test_designer_follows_the_hand():
         fig, ax = plt.subplots(figsize=(7.6, 3), dpi=100)
         ax.plot(epochs, np.cos(epochs))
         ax.set(xlabel='epoch', ylabel='share of the highest rate')
-        return as_picture(fig)
+        return figure_to_pixels(fig)
 
     ours = median_seconds(lambda k: explorer.draw(**PLACES[k]), len(PLACES))
     assert ours < median_seconds(with_matplotlib, 9) / 3

@@ -407,17 +407,17 @@ def test_explorer(model, pics, logits, tfm, kind):
     for at in range(5):
         i = order[[0, 3, 6, 8, 11][at]]
         for k in (1, len(views)):
-            picture, says = e.at(picture=at, number=k)
+            picture, says = e.draw_at(picture=at, number=k)
             p = softmax(z[:k], axis=-1)[:, i].mean(0)
             sizes.add(picture.shape)
             assert f'{p[y[i]]:.2f}: the answer' in says and pics.classes[y[i]] in says and ('right' if p.argmax() == y[i] else 'wrong') in says
     assert len(sizes) == 1
-    assert (e.at(picture=2, number=1)[0] != e.at(picture=2, number=len(views))[0]).any()
+    assert (e.draw_at(picture=2, number=1)[0] != e.draw_at(picture=2, number=len(views))[0]).any()
 
 def test_explorer_draws_each_picture_s_own_views(model, pics, tfm):
     idx, views = pics.valid[:6], random_views(tfm)
     z = tta_logits(model, pics, views, idx)
     order = np.argsort(spread(z))
     e = view_explorer(pics, z, views, idx, n=6, cell=32)
-    picture, _ = e.at(picture=4, number=5)
+    picture, _ = e.draw_at(picture=4, number=5)
     for k, view in enumerate(views): assert (picture[:32, 36 * k:36 * k + 32] == view(pics.x[idx])[order[4]]).all()
