@@ -610,8 +610,8 @@ def odd(tmp_path_factory):
 
 def all_html(top, pics, run):
     "Everything that shows a name, as a browser gets it."
-    from course_utils.classroom.guesses import Guess, card_said
-    from course_utils.machine.doctor import Finding, Findings
+    from course_utils.classroom.guesses import Guess, Quantity, ResultRow, card_message
+    from course_utils.machine.doctor import CheckResult, CheckResults
     from course_utils.report.error_analysis import analyse
     from course_utils.show.explorer import Explorer, Slider
     from course_utils.classroom.checker import Verdict
@@ -632,9 +632,10 @@ def all_html(top, pics, run):
     yield 'errors', e.html()
     yield 'errors, live', ''.join(w.value for w in every(e.widget) if type(w).__name__ == 'HTML')
     yield 'advice', recommend(str(top))._repr_html_()
-    said = card_said('00', [dict(what=name, expected=name, obtained='1', guess=name, verdict='near')], 'near', [f'The class {name} has few.'], None)
+    quantity = Quantity('00', name, name, (0, 1), None, False, '{:.0f}', None)
+    said = card_message('00', [ResultRow(quantity, 1., None, None)], 'near', [f'The class {name} has few.'])
     yield 'result card', said._repr_html_()
-    yield 'doctor', Findings([Finding('bad', name, name, name=name)])._repr_html_()
+    yield 'doctor', CheckResults([CheckResult('bad', name, name, name=name)])._repr_html_()
 
 def every(w):
     yield w
@@ -682,12 +683,12 @@ def test_the_site_shows_names_as_text(tmp_path):
 
 def test_jupyterlab_listens_to_this_machine_and_asks_for_a_token(monkeypatch):
     "What its options come to. tests/test_commands.py asks a running one, without a token and from another address."
-    from data_scripts.lab import options
+    from data_scripts.lab import lab_options
     from jupyter_server.serverapp import ServerApp
     monkeypatch.delenv('JUPYTER_TOKEN', raising=False)
     def opened(*more):
         app = ServerApp()
-        app.parse_command_line([*options(ROOT, 8888), *more])
+        app.parse_command_line([*lab_options(ROOT, 8888), *more])
         return app.ip, len(app.identity_provider_class(parent=app, config=app.config).token) >= 32, app.allow_origin, app.disable_check_xsrf
     assert opened() == ('127.0.0.1', True, '', False)
     assert opened('--IdentityProvider.token=') == ('127.0.0.1', False, '', False), 'the test would not have seen it'

@@ -11,8 +11,7 @@ from course_utils.report import results
 from course_utils.report.cards import Card
 from course_utils.report.results import record
 from course_utils.report.stats import compare, difference, interval, losses, relative_change
-from course_utils.show.draw import grid
-from course_utils.show.draw import figure_to_pixels
+from course_utils.show.draw import figure_to_pixels, grid
 from course_utils.show.figures import show
 
 
@@ -138,7 +137,7 @@ def test_compare_has_a_row_a_run():
     assert t.valid_loss['a'] == pytest.approx(-.75 * np.log(.8) - .25 * np.log(.2), abs=1e-3)
 
 
-def test_as_picture():
+def test_figure_to_pixels():
     fig, ax = plt.subplots(figsize=(2, 1), dpi=100)
     assert figure_to_pixels(fig).shape == (100, 200, 3)
     assert not plt.get_fignums()

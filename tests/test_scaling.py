@@ -11,8 +11,8 @@ from course_utils.data.pictures import load_pictures
 from course_utils.explorers.scaling import scaling_explorer
 from course_utils.models import PACKAGED, count, create_model
 from course_utils.techniques import scaling
-from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, by_variant, costs, macs, milliseconds, relative_change,
-                                             saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
+from course_utils.report.stats import relative_change
+from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, by_variant, costs, macs, milliseconds, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
 from course_utils.training.learner import build_model
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train

@@ -16,7 +16,7 @@ from course_utils.techniques.near_duplicates import near_pairs
 from course_utils.training.recipe import Recipe
 
 CELL_STYLE = f'{LEFT};{TOP}'
-COLUMNS = ('looked at', 'found', 'what it means', 'what the recipe does')
+ADVICE_COLUMNS = ('looked at', 'found', 'what it means', 'what the recipe does')
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Advice:
 
     def _repr_html_(self):
         rows = map(finding_row, self.findings)
-        found = table(COLUMNS, rows, element('b', self.headline), style=CELL_STYLE)
+        found = table(ADVICE_COLUMNS, rows, element('b', self.headline), style=CELL_STYLE)
         recipe = element('p', element('b', 'Recipe'), ' · ', self.plan)
         return frame('info', found, recipe, element('p', self.message), width='72em', role=None, style='overflow-wrap:anywhere')
 

@@ -188,12 +188,12 @@ def leakage(pics: Pictures, pairs: pd.DataFrame) -> Finding:
 
 def copies(pics: Pictures, pairs: pd.DataFrame) -> Finding:
     "Is a picture twice in one part?"
-    within = pairs[~pairs.across]
+    in_part = pairs[~pairs.across]
     return Finding(
-        'copies', level_of(False, len(within)),
-        f"{plural(len(within), 'pair')} of near-duplicates within a part{named_pairs(pics, within)}.",
-        'What is there twice counts twice.' if len(within) else 'Every picture counts once.',
-        'Leaves them. Delete the files that you do not want twice.' if len(within) else 'Nothing.')
+        'copies', level_of(False, len(in_part)),
+        f"{plural(len(in_part), 'pair')} of near-duplicates within a part{named_pairs(pics, in_part)}.",
+        'What is there twice counts twice.' if len(in_part) else 'Every picture counts once.',
+        'Leaves them. Delete the files that you do not want twice.' if len(in_part) else 'Nothing.')
 
 
 def two_names(pics: Pictures, pairs: pd.DataFrame) -> Finding:

@@ -66,8 +66,7 @@ def make_plan(
 
 def half_of_epochs(n_train: int, bs: int) -> int:
     "Half of the epochs that take about as many steps as the profile can afford."
-    budgets = dict(smoke=(30, 1, 4), cpu=(360, 3, 12), gpu=(1500, 3, 30))
-    steps, low, high = budgets[profile().name]
+    steps, low, high = profile().pick(smoke=(30, 1, 4), cpu=(360, 3, 12), gpu=(1500, 3, 30))
     n_epochs = steps / max(1, n_train // bs)
     return int(np.clip(round(n_epochs / 2), low, high))
 

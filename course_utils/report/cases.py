@@ -16,7 +16,7 @@ from course_utils.training.train import train
 
 pd.set_option('display.max_colwidth', None)  # a table says in words what was trained, and pandas would cut them short
 
-COLUMNS = ['data', 'accuracy', 'low', 'high', 'device', 'minutes', 'seeds', 'what']  # of `case_table`
+CASE_COLUMNS = ['data', 'accuracy', 'low', 'high', 'device', 'minutes', 'seeds', 'what']  # of `case_table`
 GAINS = ['accuracy', 'gain', 'low', 'high', 'loss_change', 'loss_low', 'loss_high', 'seeds']  # what a case shows of `gains`
 
 
@@ -146,7 +146,7 @@ def case_table(
         label = f'profile {name}, this run' if name == current else f'profile {name}'
         for kind in ('reproduction', 'course'): table[kind, label] = of_profile.get(kind, {})
     index = pd.MultiIndex.from_tuples(table)
-    return cells_in_words(pd.DataFrame(list(table.values()), index=index, columns=COLUMNS))
+    return cells_in_words(pd.DataFrame(list(table.values()), index=index, columns=CASE_COLUMNS))
 
 
 def cells_in_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -154,7 +154,7 @@ def cells_in_words(table: pd.DataFrame) -> pd.DataFrame:
     percent = '{:.1%}'.format
     formats = dict(accuracy=percent, low=percent, high=percent, minutes=short_minutes, seeds='{:.0f}'.format)
     columns = {}
-    for name in COLUMNS:
+    for name in CASE_COLUMNS:
         to_words = formats.get(name, str)
         columns[name] = ['' if pd.isna(value) else to_words(value) for value in table[name]]
     return table.assign(**columns)

@@ -33,7 +33,8 @@ def altered(
         'turned 3°': im.rotate(3, bicubic),
         'mirrored': ImageOps.mirror(im),
     }
-    return {name: np.asarray(copy.convert('RGB').resize((n, n), bicubic)) for name, copy in copies.items()}
+    as_before = lambda copy: np.asarray(copy.convert('RGB').resize((n, n), bicubic))
+    return {name: as_before(copy) for name, copy in copies.items()}
 
 
 def copies_found(
@@ -44,11 +45,11 @@ def copies_found(
     "Which copies of these very pictures `near_duplicates` finds."
     copies = [altered(image) for image in images]
     shares = {}
-    for way in copies[0]:
-        of_this_way = [copy[way] for copy in copies]
-        pairs = near_duplicates(np.concatenate([images, of_this_way]), near, alike)
+    for kind in copies[0]:
+        batch = [copy[kind] for copy in copies]
+        pairs = near_duplicates(np.concatenate([images, batch]), near, alike)
         is_own_copy = pairs.b - pairs.a == len(images)
-        shares[way] = is_own_copy.sum() / len(images)
+        shares[kind] = is_own_copy.sum() / len(images)
     return pd.DataFrame({'found': shares}).rename_axis('copy')
 
 

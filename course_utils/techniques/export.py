@@ -83,8 +83,8 @@ def write_onnx(
     batch = to_input(images, *norm_of(model)).contiguous()
     any_batch = ({0: torch.export.Dim('batch')},)
     with quiet():
-        program = torch.onnx.export(model, (batch,), dynamo=True, verbose=False, input_names=['pictures'], output_names=['logits'],
-                                    dynamic_shapes=any_batch)
+        program = torch.onnx.export(model, (batch,), dynamo=True, verbose=False, dynamic_shapes=any_batch,
+                                    input_names=['pictures'], output_names=['logits'])
         metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()}
         program.model.metadata_props.update(metadata)
         program.save(str(file), external_data=False)

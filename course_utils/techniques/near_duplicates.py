@@ -60,8 +60,8 @@ def near_hashes(
     for start in range(0, len(hashes), 1000):
         bits = distances(hashes[start:start + 1000], hashes[start:])
         a, b = np.nonzero(bits <= near)
-        once = a < b
-        a, b = a[once], b[once]
+        in_order = a < b
+        a, b = a[in_order], b[in_order]
         pairs.append(np.c_[a + start, b + start, bits[a, b]])
     return np.concatenate(pairs)
 
