@@ -1,5 +1,6 @@
 """The course home and the cheat sheet: what they draw from results/, and that every line of the sheet runs."""
 import ast, inspect, json, re
+from dataclasses import replace
 
 import nbformat
 import numpy as np
@@ -62,16 +63,18 @@ def test_every_line_of_the_sheet_runs(sheet, small, tmp_path):
     with pytest.MonkeyPatch.context() as m:
         for name, value in dict(COURSE_DATA=small, COURSE_CACHE=tmp_path, COURSE_PROFILE='smoke').items(): m.setenv(name, str(value))
         train = sheet['train']
-        ns = dict(sheet, arch='tf_efficientnet_lite0', objective=lambda trial: trial.suggest_float('x', 0, 1),
-                  train=lambda pics, arch, epochs, *args, **kw: train(pics, arch, min(epochs, 1), *args, quiet=True, **kw))
+        def train_one_epoch(pics, recipe, **options):
+            return train(pics, replace(recipe, epochs=1), quiet=True, **options)
+        def objective(trial): return trial.suggest_float('x', 0, 1)
+        ns = dict(sheet, arch='tf_efficientnet_lite0', objective=objective, train=train_one_epoch)
         shown = {line: run_cells([line], ns) for line in LINES}
     assert all(shown[line] for line in LINES if not re.match(r'\w+ = ', line)), 'a line without a value teaches nothing'
 
 
-@pytest.mark.parametrize('line', ['train(pics, arch, 8, smoothing=.1)', 'find_rate(pics)', 'tta(run.model)'])
+@pytest.mark.parametrize('line', ['train(pics, replace(recipe, smoothing=.1))', 'train(pics, arch, 8)', 'find_rate(pics)', 'tta(run.model)'])
 def test_a_line_that_is_out_of_date_fails(line, sheet, small, monkeypatch):
     monkeypatch.setenv('COURSE_DATA', str(small))
-    ns = dict(sheet, arch='regnetx_002', pics=sheet['load_pictures'](size=32, cache=False), run=type('Run', (), dict(model=None)))
+    ns = dict(sheet, arch='regnetx_002', recipe=sheet['Recipe']('regnetx_002', 1), pics=sheet['load_pictures'](size=32, cache=False), run=type('Run', (), dict(model=None)))
     with pytest.raises((TypeError, NameError)): run_cells([line], ns)
 
 
@@ -95,7 +98,7 @@ def test_the_calls_are_as_the_modules_have_them(sheet):
 
 @pytest.fixture
 def ladder(tmp_path, monkeypatch):
-    "Writes a ladder as data_scripts/measure.py does: rung → share of pictures named right."
+    "Writes a ladder as `make ladder` does: rung → share of pictures named right."
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
     rng = np.random.default_rng(0)
@@ -144,7 +147,7 @@ def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys
 
 # ---- the home page and the README say the same ----
 
-def test_home_and_readme_name_the_same_commands_and_list_notebooks():
+def test_home_and_readme_name_the_same_commands_and_lessons():
     home, readme = '\n'.join(cells('index', 'markdown')), (ROOT/'README.md').read_text()
     commands = lambda text: re.findall(r'^(make \w+) +#', text, re.M)
     assert commands(home) == commands(readme) == ['make lab', 'make test']

@@ -101,11 +101,20 @@ def exercise_page(lesson: str) -> list:  # Markdown cells
     return cells
 
 
+def lessons_with_exercises() -> list: return sorted({key[:2] for key in all_exercises()})
+
+
+def page_names() -> list:  # paths below nbs/, without their ending
+    "Of all pages that no notebook holds. _quarto.yml lists them in the sidebar."
+    exercises = [f'exercises/ex_{lesson}' for lesson in lessons_with_exercises()]
+    return [f'reference/{room}' for room in ROOMS] + exercises
+
+
 def made_pages() -> dict:  # path below nbs/, without its ending → Markdown cells
     "All pages that no notebook holds."
-    lessons = sorted({key[:2] for key in all_exercises()})
-    reference = {f'reference/{room}': reference_page(room) for room in ROOMS}
-    return reference | {f'exercises/ex_{lesson}': exercise_page(lesson) for lesson in lessons}
+    reference = [reference_page(room) for room in ROOMS]
+    exercises = [exercise_page(lesson) for lesson in lessons_with_exercises()]
+    return dict(zip(page_names(), reference + exercises))
 
 
 def write_pages(

@@ -9,7 +9,7 @@ import numpy as np, pytest
 from PIL import Image
 
 from data_scripts.site import build as site
-from data_scripts.site.reference import made_pages
+from data_scripts.site.reference import page_names
 
 pytestmark = pytest.mark.browser
 AXE = Path(find_spec('axe_playwright_python').origin).parent
