@@ -14,9 +14,9 @@ from course_utils.data.sources import photo
 from course_utils.data.split import stratified_split
 from course_utils.report.stats import Seeds
 from course_utils.show.figures import show
-from data_scripts.lessons.run import run as L
+from data_scripts.lessons import command, notebooks, run as runner, timetable
 
-CASES = L.lessons('cases')
+CASES = notebooks.list_notebooks('cases')
 IMAGE = re.compile(r'<img|data:image')
 
 
@@ -58,9 +58,9 @@ def stand_ins(tmp_path_factory):
 @pytest.mark.parametrize('path', CASES, ids=lambda p: p.stem)
 def test_case(path, tmp_path, stand_ins, monkeypatch):
     monkeypatch.setenv('COURSE_DATA_DIR', str(stand_ins))
-    nb, seconds = L.run(path, 'smoke', fresh=True, scratch=tmp_path/'run')
+    nb, seconds = runner.run_notebook(path, 'smoke', fresh=True, scratch=tmp_path/'run')
     print(f'{path.stem}: {seconds:.1f} s')
-    assert not (over := L.over_budget(seconds, 'smoke', L.budget_s(path, 'smoke'))), over
+    assert not (over := timetable.over_budget(seconds, 'smoke', timetable.budget_s(path, 'smoke'))), over
     assert not published_findings(nb, path.stem)
     kept = json.loads((tmp_path/'run'/'results'/f'case_{path.stem}.json').read_text())['runs']['smoke']
     assert kept['subset'] is True
@@ -78,7 +78,7 @@ def test_without_its_pictures_a_case_says_what_to_do(tmp_path, monkeypatch, caps
     monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path/'none'))
     monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
     with pytest.raises(CourseError, match=r'^Nothing was run. The pictures of cats_dogs have not been fetched: make data NAME=cats_dogs fetches them'):
-        L.main(['--only', 'cats_dogs', '--profile', 'smoke'])
+        command.main(['--only', 'cats_dogs', '--profile', 'smoke'])
     assert capsys.readouterr().out.startswith('cats_dogs was not run. The pictures of cats_dogs have not been fetched')
 
 
@@ -234,12 +234,12 @@ def test_the_card_says_subset_and_licence(stand_ins, monkeypatch):
 
 def test_cases_run_when_they_are_asked_for():
     assert CASES
-    assert all(map(L.is_case, CASES))
-    assert not any(map(L.is_case, L.lessons()))
-    assert [p.stem for p in L.lessons('cats_dogs')] == [p.stem for p in L.lessons('cases/cats_dogs')] == ['cats_dogs']
-    assert L.budget_s(CASES[0], 'cpu') == 600
-    assert not L.over_budget(599, 'cpu', 600)
-    assert L.over_budget(601, 'cpu', 600)
+    assert all(map(notebooks.is_case, CASES))
+    assert not any(map(notebooks.is_case, notebooks.list_notebooks()))
+    assert [p.stem for p in notebooks.list_notebooks('cats_dogs')] == [p.stem for p in notebooks.list_notebooks('cases/cats_dogs')] == ['cats_dogs']
+    assert timetable.budget_s(CASES[0], 'cpu') == 600
+    assert not timetable.over_budget(599, 'cpu', 600)
+    assert timetable.over_budget(601, 'cpu', 600)
 
 
 # ---- a limited set is not decoded whole ----

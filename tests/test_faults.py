@@ -141,12 +141,12 @@ took('before a notebook half')
 # a notebook half saved: as it is, and with a plain write in its place
 def saved(naive):
     of, path = lambda n: nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell('1 + 1') for _ in range(n)]), top/f'naive {naive}.ipynb'
-    lessons.write(of(3), path)
+    lessons.write_notebook(of(3), path)
     before = path.read_text()
     def again():
         if naive: lessons.write_whole = lambda p, text: p.write_text(text)
         patch(Path, 'write_text', half_text)
-        lessons.write(of(9), path)
+        lessons.write_notebook(of(9), path)
     return ended(child(again)), path.read_text() == before
 out['notebook'], out['notebook, naive'] = saved(False), saved(True)
 
