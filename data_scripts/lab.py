@@ -5,7 +5,7 @@ from pathlib import Path
 from course_utils.config import root
 
 ROOT = root()
-HOME = 'nbs/index.ipynb'
+HOME_NOTEBOOK = 'nbs/index.ipynb'
 NO_NEWS = {'disabledExtensions': {'@jupyterlab/apputils-extension:announcements': True}}
 
 
@@ -72,7 +72,7 @@ def start_lab(port: str, browser: bool) -> subprocess.Popen:
         '--ServerApp.answer_yes=True',
         '--log-level=WARN',  # quiet, but for what goes wrong and the address with its token
         # A workspace of its own: another project's open tabs are not looked for here.
-        f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME}',
+        f'--LabApp.default_url=/lab/workspaces/course/tree/{HOME_NOTEBOOK}',
     ]
     return subprocess.Popen(command, env=lab_environment())
 

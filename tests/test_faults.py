@@ -370,11 +370,13 @@ def kernel(tmp_path_factory):
         kc.execute(f"print('begun', flush=True)\n{code}", stop_on_error=False)  # else what comes right after an error is thrown away
         if stop_after_s:  # counted from where the kernel has begun: on a busy machine it may take its time, and an idle kernel hears no Ctrl-C
             while 'begun' not in kc.get_iopub_msg(timeout=60)['content'].get('text', ''): pass
-            time.sleep(stop_after_s); km.interrupt_kernel()
+            time.sleep(stop_after_s)
+            km.interrupt_kernel()
         return kc.get_shell_msg(timeout=120)['content']
     assert (r := run(BEGIN))['status'] == 'ok', r
     yield run
-    kc.stop_channels(); km.shutdown_kernel(now=True)
+    kc.stop_channels()
+    km.shutdown_kernel(now=True)
 
 @pytest.mark.parametrize('call', STOPPED)
 def test_ctrl_c_leaves_the_notebook_usable(kernel, call):
@@ -459,7 +461,8 @@ SPOIL = {
     'half a line': lambda run, trap: (run/'config.json').write_text('{"a'),
 }
 def flip_a_bit(file):
-    b = bytearray(file.read_bytes()); b[len(b) // 2] ^= 1
+    b = bytearray(file.read_bytes())
+    b[len(b) // 2] ^= 1
     file.write_bytes(b)
 FLIPPED = {f'a flipped bit in {name}': lambda run, trap, name=name: flip_a_bit(run/name) for name in ('model.pt', 'valid.npz')}
 
@@ -511,7 +514,9 @@ def test_a_loss_that_is_no_number_is_not_kept(pics, cache):
 
 
 def test_the_clock_goes_back_while_it_trains(pics, monkeypatch):
-    def back(now=[time.time()]): now[0] -= 3600; return now[0]
+    def back(now=[time.time()]):
+        now[0] -= 3600
+        return now[0]
     monkeypatch.setattr(time, 'time', back)
     run = train_on_cpu(pics, SMALL)
     assert run.seconds > 0
@@ -587,7 +592,8 @@ class Attacks(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.found, self.text = [], ''
-        self.feed(text); self.close()
+        self.feed(text)
+        self.close()
     def handle_starttag(self, tag, attrs):
         a = dict(attrs)
         if a.get('src') == 'x' or any('alert' in (v or '') for v in a.values() if v not in NAMES) and any(k.startswith('on') for k in a): self.found.append((tag, a))
@@ -614,7 +620,6 @@ def all_html(top, pics, run):
     from course_utils.machine.doctor import CheckResult, CheckResults
     from course_utils.report.error_analysis import analyse
     from course_utils.show.explorer import Explorer, Slider
-    from course_utils.classroom.checker import Verdict
     from course_utils.show.html import in_html
     from course_utils.advice import recommend
     bundle = lambda o: o._repr_mimebundle_()['text/html']
@@ -704,7 +709,9 @@ def test_faults_are_counted_as_they_are_tried():
 def test_what_killed_runs_left_is_cleared_away(tmp_path):
     "A day later; work that another process has in hand stays."
     old, new = tmp_path/'.work-old', tmp_path/'.work-new'
-    for d in (old, new): d.mkdir(); (d/'half.pt').write_bytes(b'half')
+    for d in (old, new):
+        d.mkdir()
+        (d/'half.pt').write_bytes(b'half')
     os.utime(old, (time.time() - 90_000,) * 2)
     with config.whole_folder(tmp_path/'a', 'This') as work: (work/'whole').touch()
     assert sorted(p.name for p in tmp_path.iterdir()) == ['.work-new', 'a']

@@ -351,7 +351,10 @@ def in_a_child(run):
     "Runs in a forked process, and waits for it. Returns its status; it may kill itself."
     pid = os.fork()
     if not pid:
-        try: sys.stdout = open(os.devnull, 'w'); run(); os._exit(0)
+        try:
+            sys.stdout = open(os.devnull, 'w')
+            run()
+            os._exit(0)
         except BaseException: os._exit(1)
     return pid
 
@@ -453,7 +456,8 @@ def test_full_disk(server, data_folder, monkeypatch, nth):
         def __exit__(self, *_): self.f.close()
         def __getattr__(self, name): return getattr(self.f, name)
         def write(self, b):
-            self.f.write(b[:len(b) // 2]); self.f.flush()
+            self.f.write(b[:len(b) // 2])
+            self.f.flush()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     def limited(path, mode='r', *a, **kw):
         f = real(path, mode, *a, **kw)
@@ -684,7 +688,7 @@ def test_each_data_set(tmp_path, data_folder, name):
     for part, classes in counts.items():
         assert {class_name: folders.count(f'{part}/{class_name}') for class_name in classes} == classes
     assert facts['pictures'] == len(folders)
-    assert tuple(sum(counts.get(part, {}).values()) for part in arrange.PARTS) == SIZES[name]
+    assert tuple(sum(counts.get(part, {}).values()) for part in arrange.SPLIT_PARTS) == SIZES[name]
     made = {path.name for path in (data_folder/name).iterdir()}
     assert made - {'.set_aside'} == {*counts, *facts['beside'], 'about.json'}
 

@@ -9,7 +9,7 @@ from PIL import Image
 from course_utils.advice import recommend
 from course_utils.advice.example import example_folder
 from course_utils.advice.findings import Finding, flips
-from course_utils.advice.notebook import recipe_notebook, write_notebook
+from course_utils.advice.notebook import recipe_notebook, write_recipe_notebook
 from course_utils.advice.plan import Plan
 from course_utils.config import CourseError
 from course_utils.data.decode import Found, read_picture
@@ -230,7 +230,7 @@ def test_a_file_that_is_there_stays(advised, tiny):
 @pytest.mark.fault
 def test_the_same_notebook_is_not_written_twice(advised, tiny):
     notebook = recipe_notebook(advised.name, advised.findings, advised.plan)
-    path, message = write_notebook(notebook, tiny)
+    path, message = write_recipe_notebook(notebook, tiny)
     assert path == advised.notebook
     assert 'lies in' in message
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from course_utils.advice.findings import LEVEL_SIGNS, Finding, all_findings
-from course_utils.advice.notebook import recipe_notebook, write_notebook
+from course_utils.advice.notebook import recipe_notebook, write_recipe_notebook
 from course_utils.advice.plan import Plan, make_plan
 from course_utils.config import CourseError, data_dir, profile
 from course_utils.data.pictures import Pictures, load_pictures
@@ -95,7 +95,7 @@ def recommend(
     plan = make_plan(pics, minutes or profile().pick(smoke=.5, cpu=5))
     findings = all_findings(pics, pairs, plan.recipe.arch, plan.size)
     notebook, message = None, ''
-    if write: notebook, message = write_notebook(recipe_notebook(pics.name, findings, plan), place)
+    if write: notebook, message = write_recipe_notebook(recipe_notebook(pics.name, findings, plan), place)
     return Advice(pics.name, findings, plan, pairs, pics, notebook, message)
 
 

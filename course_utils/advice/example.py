@@ -7,7 +7,7 @@ from PIL import Image
 from course_utils.config import cache_dir, whole_folder
 from course_utils.data.sources import solar_cells
 
-SHARES = (5 / 6, 1 / 6)  # of the two classes
+CLASS_SHARES = (5 / 6, 1 / 6)  # of the two classes
 ALTERED = {  # name → what becomes of a held-out picture that is put into `train` too
     'smaller': lambda im: im.resize((120, 120)),
     'again': lambda im: im,
@@ -25,7 +25,7 @@ def example_folder(
     table, classes = solar_cells()
     rng = np.random.default_rng(0)
     with whole_folder(folder, 'The example folder') as work:
-        for label, share in enumerate(SHARES):
+        for label, share in enumerate(CLASS_SHARES):
             paths = rng.permutation(table.path[table.label == label])[:round(n * share)]
             write_class(work, classes[label], paths)
         (work/'train'/classes[0]/'notes.jpg').write_text('no picture')

@@ -109,7 +109,7 @@ def held_out(pics: Pictures) -> Finding:
 
 # ---- files ----
 
-def short_path(path) -> str:
+def path_in_folder(path) -> str:
     "A file and its folder."
     return '/'.join(Path(path).parts[-2:])
 
@@ -126,7 +126,7 @@ def file_sides(pics: Pictures) -> np.ndarray:  # `(N, 2)`: shorter and longer si
 def unreadable(pics: Pictures) -> Finding:
     "Can all files be read?"
     reasons = pics.found.unreadable  # path → why
-    files = [f'{short_path(path)} ({reason})' for path, reason in reasons.items()]
+    files = [f'{path_in_folder(path)} ({reason})' for path, reason in reasons.items()]
     listed = f': {abridged(files)}' if files else ''
     return Finding(
         'unreadable', level_of(files),
@@ -165,7 +165,7 @@ def named_pairs(pics: Pictures, pairs: pd.DataFrame) -> str:
     "Some pairs by their files; nothing where there are none."
     words = []
     for pair in pairs.itertuples():
-        a, b = short_path(pics.table.path[pair.a]), short_path(pics.table.path[pair.b])
+        a, b = path_in_folder(pics.table.path[pair.a]), path_in_folder(pics.table.path[pair.b])
         words.append(f'{a} and {b} ({pair.distance} bits)')
     return f': {abridged(words)}' if words else ''
 

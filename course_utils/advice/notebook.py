@@ -13,8 +13,8 @@ from course_utils.advice.plan import Plan
 from course_utils.config import CourseError, write_whole
 from course_utils.techniques.export import free_stem, standalone
 
-TEMPLATE = Path(__file__).with_name('template.md')
-KERNEL = dict(display_name='python3', language='python', name='python3')
+NOTEBOOK_TEMPLATE = Path(__file__).with_name('template.md')
+RECIPE_KERNEL = dict(display_name='python3', language='python', name='python3')
 
 
 def template_cells(text: str) -> list:  # (`code` or `text`, source)
@@ -71,14 +71,14 @@ def recipe_notebook(
     "The notebook. Names and findings are text in it: none of their characters is Markdown or HTML."
     values = blanks(name, findings, plan)
     cells = []
-    for k, (kind, source) in enumerate(template_cells(TEMPLATE.read_text(encoding='utf-8'))):
+    for k, (kind, source) in enumerate(template_cells(NOTEBOOK_TEMPLATE.read_text(encoding='utf-8'))):
         new_cell = nbformat.v4.new_code_cell if kind == 'code' else nbformat.v4.new_markdown_cell
         cell_id = f'recipe-{k}'  # nbformat would draw one at random, and the same notebook would be written twice
         cells.append(new_cell(Template(source).substitute(values), id=cell_id))
-    return nbformat.v4.new_notebook(cells=cells, metadata=dict(kernelspec=KERNEL))
+    return nbformat.v4.new_notebook(cells=cells, metadata=dict(kernelspec=RECIPE_KERNEL))
 
 
-def write_notebook(
+def write_recipe_notebook(
     notebook: nbformat.NotebookNode,
     folder: Path,
 ) -> tuple[Path, str]:  # the file, and what was done in a sentence

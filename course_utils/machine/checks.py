@@ -30,7 +30,7 @@ def error_line(error: Exception) -> str:
     return f'{type(error).__name__}: {lines[0]}' if lines else type(error).__name__
 
 
-def short_path(path) -> str:
+def home_path(path) -> str:
     "As the learner would type it in the course's folder."
     path = Path(path)
     return str(path.relative_to(root())) if path.is_relative_to(root()) else str(path)

@@ -3,7 +3,7 @@ import os, shutil, tempfile, warnings
 from pathlib import Path
 
 from course_utils.config import cache_dir, data_dir, home_dir, write_whole
-from course_utils.machine.checks import CheckResult, error_line, gigabytes, good, short_path, shortened
+from course_utils.machine.checks import CheckResult, error_line, gigabytes, good, home_path, shortened
 
 NEEDS = dict(memory=2e9, gpu=3e9, cache=3e9, data=.5e9, home=.01e9)  # bytes
 WITHOUT_GPU = '`CUDA_VISIBLE_DEVICES= make lab`'
@@ -127,7 +127,7 @@ def check_disk(
     for rows in by_disk(folders or written_folders()):
         needs, paths, variables = zip(*rows)
         free = usage(existing_parent(paths[0])).free
-        names = ', '.join(map(short_path, paths))
+        names = ', '.join(map(home_path, paths))
         found.append(f'{gigabytes(free)} free for {names}, where up to {gigabytes(sum(needs))} more will lie')
         if free < sum(needs): full += variables
     if not full: return good('; '.join(found))
@@ -155,9 +155,9 @@ def check_writing(
     for name, (folder, variable) in folders.items():
         if name == 'data' and not folder.exists(): continue  # made when the first data set is fetched
         try: try_writing(folder)
-        except OSError as error: refused.append((f'{short_path(folder)} ({error.strerror or error})', folder, variable))
+        except OSError as error: refused.append((f'{home_path(folder)} ({error.strerror or error})', folder, variable))
     if not refused:
-        names = [short_path(folder) for folder, _ in folders.values() if folder.exists()]
+        names = [home_path(folder) for folder, _ in folders.values() if folder.exists()]
         return good(f"works in {', '.join(names)}")
     _, folder, variable = refused[0]
     return CheckResult('bad', f'refused in {shortened([row[0] for row in refused])}',

@@ -23,7 +23,7 @@ from course_utils.training.learner import make_learner
 from course_utils.training.memory import left_usable
 from course_utils.training.recipe import Recipe
 
-PARTS = ('train', 'valid', 'rest')
+TIMED_PARTS = ('train', 'valid', 'rest')
 BATCH = 32  # pictures
 
 
@@ -66,7 +66,7 @@ class Stopwatch(Callback):
         seconds: float,  # how long to measure
     ):
         self.paths, self.size, self.seconds = paths, size, seconds
-        self.times = {part: [] for part in PARTS}
+        self.times = {part: [] for part in TIMED_PARTS}
         self.bar = tqdm(total=seconds, bar_format='{l_bar}{bar}', desc='Timing this machine', leave=False)
         self.begun = time.perf_counter()
 
@@ -124,7 +124,7 @@ def predicted(
     runs = [run for run in runs if run['preflight']['what'] == this_machine['what']]
     if not runs: return None
     seconds = {}
-    for part in PARTS:
+    for part in TIMED_PARTS:
         steps = [run['spent'][part] / run['preflight'][f'{part}_s'] for run in runs]
         seconds[part] = median(steps) * this_machine[f'{part}_s']
     return seconds
@@ -133,7 +133,7 @@ def predicted(
 def in_minutes(seconds: dict | None) -> str:
     "A prediction in words."
     if seconds is None: return 'not known yet'
-    train, valid, rest = [seconds[part] / 60 for part in PARTS]
+    train, valid, rest = [seconds[part] / 60 for part in TIMED_PARTS]
     return f'{train + valid + rest:.1f} minutes (training {train:.1f}, inference {valid:.1f}, the rest {rest:.1f})'
 
 

@@ -41,7 +41,7 @@ def normalised(name: str) -> str:
     return re.sub(r'[-_.]+', '-', name.strip()).lower()
 
 
-def locked(
+def locked_versions(
     text: str,  # of a constraints file
 ) -> dict:      # name → version
     "What a constraints file says."
@@ -94,7 +94,7 @@ def check_packages(
     if constraints is None: constraints = (root()/'constraints.txt').read_text()
     if installed is None: installed = installed_versions()
     if needed is None: needed = drawn_in(project()['dependencies'])
-    wanted = locked(constraints)
+    wanted = locked_versions(constraints)
     missing = [f'{name} {version} is missing' for name, version in wanted.items() if name in needed and name not in installed]
     wrong = []
     for name, version in wanted.items():

@@ -84,7 +84,7 @@ def case_seeds() -> int:
     return profile().pick(smoke=1, cpu=2, gpu=3)
 
 
-def over_seeds(
+def train_seeds(
     pics: Pictures,
     recipe: Recipe,      # its own seed does not count
     n: int | None=None,  # seeds; None: `case_seeds()`

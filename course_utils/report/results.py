@@ -48,7 +48,7 @@ def write_results(
 
 def lines_of_runs(runs: dict) -> str:
     "`{\"runs\": …}` as JSON, a line a run."
-    to_json = lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False)
+    def to_json(value): return json.dumps(value, sort_keys=True, ensure_ascii=False)
     lines = [f' {to_json(name)}: {to_json(run)}' for name, run in runs.items()]
     return '{"runs": {\n' + ',\n'.join(lines) + '\n}}'
 

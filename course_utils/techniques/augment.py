@@ -99,8 +99,8 @@ class Draws:
         "View `i`, built up from the view with one operation less, which is usually there already."
         if not any(switches): return self.x
         last = max(k for k, is_on in enumerate(switches) if is_on)
-        one_less = (*switches[:last], False, *switches[last + 1:])
-        image = self.view(i, one_less)
+        without_last = (*switches[:last], False, *switches[last + 1:])
+        image = self.view(i, without_last)
         op = self.ops[last]
         op.set_random_seed(int(self.seeds[i, last]))
         return op(image=image)['image']

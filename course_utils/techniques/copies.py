@@ -33,8 +33,8 @@ def altered(
         'turned 3°': im.rotate(3, bicubic),
         'mirrored': ImageOps.mirror(im),
     }
-    as_before = lambda copy: np.asarray(copy.convert('RGB').resize((n, n), bicubic))
-    return {name: as_before(copy) for name, copy in copies.items()}
+    def whole(copy): return np.asarray(copy.convert('RGB').resize((n, n), bicubic))
+    return {name: whole(copy) for name, copy in copies.items()}
 
 
 def copies_found(

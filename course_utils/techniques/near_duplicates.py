@@ -30,7 +30,7 @@ def distances(
 ) -> np.ndarray:   # `(N, M)`: in how many bits they differ
     """Hamming distances as one product of matrices: with bits as ±1, a·b is the bits that agree
     less those that differ."""
-    plus_minus = lambda bits: np.where(bits, np.float32(1), np.float32(-1))
+    def plus_minus(bits): return np.where(bits, np.float32(1), np.float32(-1))
     agreement = plus_minus(a) @ plus_minus(b).T
     return ((a.shape[1] - agreement) / 2).astype(np.int16)
 
@@ -45,7 +45,7 @@ def unlike_others(
     of all."""
     greys = [image.astype(np.float32).mean(2) for image in images]
     small = [cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA).ravel() for grey in greys]
-    unit = lambda v: v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-6)
+    def unit(v): return v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-6)
     patterns = np.array(small)
     patterns = unit(patterns - patterns.mean(1, keepdims=True))
     return unit(patterns - patterns.mean(0))

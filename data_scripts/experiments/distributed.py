@@ -46,7 +46,7 @@ def add(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-class Together(Callback):
+class SharedHistory(Callback):
     "Adds up over the processes what `History` counts in each, and keeps the loss of every step."
     order = 54  # before History
 
@@ -108,13 +108,13 @@ def main(arguments=None):
     recipe = Recipe(options.arch, options.epochs, pretrained=True, lr_max=options.lr, bs=options.bs // n)
     learn = make_learner(pics, recipe, quiet=rank_distrib() > 0)
     if n > 1: learn.dls.loaders = [Share(dl) for dl in learn.dls]
-    together = Together()
-    callbacks = [together] if options.train_batchnorm else [together, ImageNetBatchNorm()]
+    history = SharedHistory()
+    callbacks = [history] if options.train_batchnorm else [history, ImageNetBatchNorm()]
     start = time.perf_counter()
     with learn.distrib_ctx(sync_bn=gpu and options.train_batchnorm, cpu=not gpu) if n > 1 else nullcontext():
         fit(learn, recipe.epochs, recipe.lr_max, callbacks=callbacks)
     seconds = time.perf_counter() - start
-    if rank_distrib() == 0: write_curve(options, n, seconds, together.steps, learn.history.rows)
+    if rank_distrib() == 0: write_curve(options, n, seconds, history.steps, learn.history.rows)
     teardown_distrib()
 
 

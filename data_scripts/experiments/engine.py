@@ -90,19 +90,19 @@ def run_numbers(run) -> dict:
 def conditions(trial: Trial) -> dict:
     "What all runs of a file have in common: the data, the versions, on a GPU also which."
     pics = trial.pictures()
-    same = dict(data=f'{pics.name} {fingerprint(pics)}', versions=versions())
-    if torch.cuda.is_available(): same['device'] = device_name()  # seconds of two GPUs do not belong into one table
-    return same
+    settled = dict(data=f'{pics.name} {fingerprint(pics)}', versions=versions())
+    if torch.cuda.is_available(): settled['device'] = device_name()  # seconds of two GPUs do not belong into one table
+    return settled
 
 
 def is_kept(
     row: dict | None,  # of the results
     trial: Trial,
-    same: dict,        # `conditions`
+    settled: dict,        # `conditions`
 ) -> bool:
     "Was this trial measured, with these settings and under these conditions?"
     if row is None or row['settings'] != trial.settings(): return False
-    return all(row[key] == value for key, value in same.items())
+    return all(row[key] == value for key, value in settled.items())
 
 
 def measure(
@@ -113,14 +113,14 @@ def measure(
     say=print,
 ) -> int:            # how many were measured now
     "Measures the trials that `path` does not hold yet with these settings, on these data, with these versions."
-    same = conditions(next(iter(trials.values())))
+    settled = conditions(next(iter(trials.values())))
     rows = read_results(path).get('runs', {})
-    kept = {key: rows.get(key) for key, trial in trials.items() if is_kept(rows.get(key), trial, same)}
+    kept = {key: rows.get(key) for key, trial in trials.items() if is_kept(rows.get(key), trial, settled)}
     todo = [key for key in trials if key not in kept]
     start = time.perf_counter()
     for done, key in enumerate(todo, 1):
         numbers = one(trials[key])
-        kept[key] = result_row(**numbers, settings=trials[key].settings(), data=same['data'])
+        kept[key] = result_row(**numbers, settings=trials[key].settings(), data=settled['data'])
         in_order = {key: kept[key] for key in trials if key in kept}
         write_results(path, dict(runs=in_order), lines=True)
         minutes = (time.perf_counter() - start) / 60

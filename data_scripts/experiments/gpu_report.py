@@ -41,10 +41,10 @@ def gpu_memory() -> float:
 class Peak:
     "The most gigabytes that were in use, above those in use before."
     def __init__(self):
-        self.before = gpu_memory()
+        self.gigabytes_before = gpu_memory()
         self.gigabytes = 0.
 
-    def look(self): self.gigabytes = max(self.gigabytes, gpu_memory() - self.before)
+    def look(self): self.gigabytes = max(self.gigabytes, gpu_memory() - self.gigabytes_before)
 
     @property
     def rounded(self) -> float: return round(self.gigabytes, 1)
@@ -216,7 +216,7 @@ def case(name: str) -> list:  # rows of the table
     return rows
 
 
-PARTS = {
+REPORT_PARTS = {
     'speed Lite0': lambda: speed('tf_efficientnet_lite0'),
     'speed Lite2': lambda: speed('tf_efficientnet_lite2'),
     'real pictures': real_pictures,
@@ -256,7 +256,7 @@ def main(arguments=None):
         print('There is no GPU that torch can use here, so nothing was measured and nothing was written: make doctor says what is missing.')
         return
     path = results_dir()/'gpu_report.json'
-    kept = measure_all(PARTS, path)
+    kept = measure_all(REPORT_PARTS, path)
     if not kept: raise CourseError('Nothing could be measured: the lines above say why.')
     print(report_table(kept).fillna('').to_string(index=False))
     print(f'Kept in {os.path.relpath(path)}.')

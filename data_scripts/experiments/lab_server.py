@@ -6,7 +6,7 @@ from course_utils.config import root
 from data_scripts.lab import NO_NEWS, lab_options
 
 ROOT = root()
-FOLDERS = dict(
+JUPYTER_FOLDERS = dict(
     JUPYTER_CONFIG_DIR='config',
     JUPYTER_DATA_DIR='data',
     JUPYTER_RUNTIME_DIR='runtime',
@@ -56,7 +56,7 @@ class LabServer:
         else: self.root.mkdir(parents=True)
 
     def __enter__(self):
-        folders = {name: str(self.home/folder) for name, folder in FOLDERS.items()}
+        folders = {name: str(self.home/folder) for name, folder in JUPYTER_FOLDERS.items()}
         for folder in folders.values(): os.makedirs(folder)
         page_config = self.home/'config'/'labconfig'/'page_config.json'
         page_config.parent.mkdir()

@@ -16,7 +16,7 @@ from course_utils.config import CourseError, cache_dir, profile, results_dir
 from course_utils.data.pictures import load_pictures
 from course_utils.models import count, create_model
 from course_utils.techniques.augment import pipeline
-from course_utils.techniques.ladder import climb, climbed, rungs, same_training, turned
+from course_utils.techniques.ladder import LITE, climb, climbed, rungs, same_training, turned
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
 from course_utils.techniques.scaling import SMALL_ARCH, axes_of, macs
 from course_utils.techniques.schedules import SGDR, Snapshots, Staircase, ensemble_of
@@ -27,7 +27,6 @@ from course_utils.training.run import Run
 from course_utils.training.train import train
 from data_scripts.experiments.engine import Trial, arm, measure, over_seeds, per_picture, pick, run_numbers
 
-LITE = 'tf_efficientnet_lite0'
 SMALL = 'regnetx_002'
 PEAK = 2e-3  # the highest rate of a fine-tuning
 
@@ -43,7 +42,7 @@ def measure_training(trial: Trial) -> dict: return run_numbers(train_trial(trial
 
 # ---- transfer: lesson 02 ----
 
-SHARES = (.05, .1, .25, .5, 1.)
+TRAIN_SHARES = (.05, .1, .25, .5, 1.)
 
 
 def transfer_arms() -> list:
@@ -57,7 +56,7 @@ def transfer_arms() -> list:
     on_features = Recipe(LITE, pick(smoke=3, cpu=20), pretrained=True, bs=32, head=linear_head)
 
     def shares(name: str, recipe: Recipe) -> list:
-        return [arm(f'{name}, {share:.0%}', recipe, share=share) for share in pick(smoke=(.25, 1.), cpu=SHARES)]
+        return [arm(f'{name}, {share:.0%}', recipe, share=share) for share in pick(smoke=(.25, 1.), cpu=TRAIN_SHARES)]
 
     return [
         *shares('scratch, small network', small),
@@ -126,7 +125,7 @@ def rates_arms() -> list:
 
 # ---- schedules: lesson 04 ----
 
-SCHEDULES = {
+SCHEDULE_ARMS = {
     'constant': 'constant',
     'step': Staircase(step_size=5),
     'cosine': 'cosine',
@@ -140,7 +139,7 @@ def schedules_arms() -> list:
     "The same network and epochs under each schedule; with restarts, the network at the end of each cycle is kept."
     recipe = Recipe(SMALL, pick(smoke=3, cpu=15), lr_max=3e-3)
     arms = []
-    for name, schedule in SCHEDULES.items():
+    for name, schedule in SCHEDULE_ARMS.items():
         callbacks = (Snapshots,) if isinstance(schedule, SGDR) else ()
         arms.append(arm(name, replace(recipe, schedule=schedule, callbacks=callbacks)))
     return arms

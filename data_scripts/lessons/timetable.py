@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from course_utils.config import write_whole
-from course_utils.machine.preflight import PARTS, is_timed
+from course_utils.machine.preflight import TIMED_PARTS, is_timed
 from course_utils.report.results import read_results, write_results
 from data_scripts.lessons.notebooks import clean, is_case, is_lesson, nbs_folder, write_notebook
 
@@ -87,7 +87,7 @@ def seconds_by_part(
     if not file.exists(): return None
     parts = json.loads(file.read_text())
     parts['rest'] = seconds - parts['train'] - parts['valid']
-    return {part: round(parts[part], 1) for part in PARTS}
+    return {part: round(parts[part], 1) for part in TIMED_PARTS}
 
 
 def earlier_runs(

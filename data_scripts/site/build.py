@@ -8,7 +8,7 @@ from course_utils.config import root
 ROOT = root()
 PROC = ROOT/'_proc'  # notebooks on their way to the site
 DOCS = ROOT/'_docs'  # the site
-HOME = 'nbs/index.html'
+HOME_PAGE = 'nbs/index.html'
 FILES = Path(__file__).parent
 
 REDIRECT = (FILES/'redirect.html').read_text(encoding='utf-8')  # the course home is a notebook in nbs/, and the site's own address leads to it
@@ -64,7 +64,7 @@ def render(
     command = [quarto, 'render', '--no-execute'] if quarto else [sys.executable, '-m', 'smalldocs.cli', 'render', '.']
     process = subprocess.run(command, cwd=PROC, stderr=subprocess.PIPE, text=True)
     print(process.stderr, file=sys.stderr, end='')
-    is_built = (PROC/'_docs'/HOME).exists()
+    is_built = (PROC/'_docs'/HOME_PAGE).exists()
     if process.returncode or not is_built: sys.exit(f'{name} could not build the site: the lines above say why.')
     shutil.move(PROC/'_docs', DOCS)
 

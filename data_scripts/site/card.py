@@ -15,7 +15,7 @@ ROOT = root()
 SIZE = 1200, 630  # pixels, as other sites want it
 TITLE_COLOUR = '#222222'
 TEXT_COLOUR = '#595959'
-P = .35  # of each operation
+CARD_P = .35  # of each operation
 
 
 def font(size: int, weight='normal') -> ImageFont.FreeTypeFont:
@@ -36,7 +36,7 @@ def draw_card(
     text = '\n'.join(' '.join(part) for part in words)
     pen.multiline_text((64, 118), title, TITLE_COLOUR, font(70, 'bold'), spacing=14)
     pen.multiline_text((64, 400), text, TEXT_COLOUR, font(28), spacing=10)
-    views = Draws(photo('chelsea', 180), 9, seed=1).views([P] * len(SEVEN))
+    views = Draws(photo('chelsea', 180), 9, seed=1).views([CARD_P] * len(SEVEN))
     card.paste(Image.fromarray(grid(views, 3, cell=176)), (628, 46))
     return card
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 from nbdev.serve import proc_nbs
 
-from data_scripts.site.processors import finished
+from data_scripts.site.processors import finished_markdown
 from data_scripts.site.reference import write_pages
 
 if __name__ == '__main__':
     proc_nbs(force=True, n_workers=0)  # in one process, so that torch is imported once
-    write_pages(Path('_proc/nbs'), finished)
+    write_pages(Path('_proc/nbs'), finished_markdown)

@@ -60,7 +60,7 @@ def addresses() -> dict:
     for path in nbglob(as_path=True):
         stem = re.sub(r'^\d+[a-zA-Z0-9]*_', '', path.stem.lower())   # nbdev drops a lesson's number
         pages[stem] = path.relative_to(config.nbs_path).as_posix()
-    places = {name: [address] for name, address in reference.addresses().items()}
+    places = {name: [address] for name, address in reference.room_addresses().items()}
     index = importlib.import_module(f'{config.lib_name}._modidx').d['syms']
     for module, names in index.items():
         for full_name, (address, _) in names.items():
@@ -131,6 +131,6 @@ class Maths(Processor):
         if cell.cell_type == 'markdown': cell.source = mathml(cell.source)
 
 
-def finished(markdown: str) -> str:
+def finished_markdown(markdown: str) -> str:
     "Markdown of a page that no notebook holds, as `Links` and `Maths` leave it."
     return mathml(linked(markdown, addresses()))

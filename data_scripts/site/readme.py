@@ -85,9 +85,9 @@ def update(folder: Path = ROOT):
         start = mark(name, False)
         end = mark(name, True)
         if text.count(start) != 1 or text.count(end) != 1: raise CourseError(f'README.md needs {start} and {end}, once each.')
-        before, _ = text.split(start)
-        _, after = text.split(end)
-        text = f'{before}{start}\n{table(folder)}\n{end}{after}'
+        head, _ = text.split(start)
+        _, tail = text.split(end)
+        text = f'{head}{start}\n{table(folder)}\n{end}{tail}'
     write_whole(folder/'README.md', text)
 
 

@@ -70,7 +70,7 @@ def reference_page(room: str) -> list:  # Markdown cells
     return cells
 
 
-def addresses() -> dict:  # name → (page, anchor), for links
+def room_addresses() -> dict:  # name → (page, anchor), for links
     "Where each function and class of the rooms is described. A name that two modules define is left out."
     places = {}
     for room in ROOMS:

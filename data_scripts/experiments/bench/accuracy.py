@@ -12,7 +12,9 @@ from course_utils.models import create_model, norm_of
 from course_utils.training.learner import default_device
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
-from data_scripts.experiments.bench.timing import LITE, bench_row, pick
+from course_utils.techniques.ladder import LITE
+from data_scripts.experiments.bench.timing import bench_row
+from data_scripts.experiments.engine import pick
 from data_scripts.experiments.peers import Files
 
 

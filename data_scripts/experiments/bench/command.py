@@ -11,7 +11,7 @@ from course_utils.training.learner import device_name, versions
 from data_scripts.experiments.bench.accuracy import accuracy
 from data_scripts.experiments.bench.loading import input_pipeline, throughput
 from data_scripts.experiments.bench.techniques import grad_cam, lr_finder, tta_row
-from data_scripts.experiments.bench.timing import pick
+from data_scripts.experiments.engine import pick
 from data_scripts.experiments.bench.waiting import first_cell, imports, lesson_seconds, sliders
 from data_scripts.lessons.timetable import machine_facts
 

@@ -11,17 +11,19 @@ from course_utils.models import create_model, norm_of
 from course_utils.techniques.augment import pipeline, share_generator
 from course_utils.training.learner import make_learner
 from course_utils.training.recipe import Recipe
-from data_scripts.experiments.bench.timing import LITE, bench_row, in_turn, n_turns, pick
+from course_utils.techniques.ladder import LITE
+from data_scripts.experiments.bench.timing import bench_row, in_turn, n_turns
+from data_scripts.experiments.engine import pick
 from data_scripts.experiments.peers import Files
 
-P = .33   # of each operation
+FLIP_P = .33   # of each operation
 BS = 64   # pictures in a batch
 
 
 def operations() -> A.Compose:
     "Two flips, brightness and contrast by up to a fifth."
-    flips = [A.HorizontalFlip(p=P), A.VerticalFlip(p=P)]
-    return share_generator(A.Compose([*flips, A.RandomBrightnessContrast(p=P)]))
+    flips = [A.HorizontalFlip(p=FLIP_P), A.VerticalFlip(p=FLIP_P)]
+    return share_generator(A.Compose([*flips, A.RandomBrightnessContrast(p=FLIP_P)]))
 
 
 class Augment(ItemTransform):
@@ -46,9 +48,9 @@ def by_torchvision(pics, mean, std, memory: bool):
     from torchvision.transforms import v2
     transform = v2.Compose([
         v2.Resize((pics.size, pics.size)),
-        v2.RandomHorizontalFlip(P),
-        v2.RandomVerticalFlip(P),
-        v2.RandomApply([v2.ColorJitter(.2, .2)], P),
+        v2.RandomHorizontalFlip(FLIP_P),
+        v2.RandomVerticalFlip(FLIP_P),
+        v2.RandomApply([v2.ColorJitter(.2, .2)], FLIP_P),
         v2.ToImage(),
         v2.ToDtype(torch.float32, True),
         v2.Normalize(mean, std),
@@ -62,7 +64,7 @@ def by_timm(pics, mean, std, memory: bool):
     loader = create_loader(files, (3, pics.size, pics.size), BS, is_training=True, use_prefetcher=False, num_workers=0,
                            persistent_workers=False, device=torch.device('cpu'))
     files.transform = create_transform(
-        pics.size, is_training=True, hflip=P, vflip=P, color_jitter=(.2, .2, 0.), color_jitter_prob=P,
+        pics.size, is_training=True, hflip=FLIP_P, vflip=FLIP_P, color_jitter=(.2, .2, 0.), color_jitter_prob=FLIP_P,
         scale=(1., 1.), ratio=(1., 1.), mean=mean, std=std)
     return loader
 
@@ -109,7 +111,7 @@ def throughput(
 ) -> dict:
     "Training on real pictures, augmented at p = 0.33, against training on one batch that is there already."
     pics = load_pictures('solar', size=pick(smoke=96, cpu=96, gpu=224), limit=pick(smoke=600, cpu=600, gpu=None))
-    learn = make_learner(pics, Recipe(LITE, 1, augment=pipeline(P), bs=32), quiet=True, device=device)
+    learn = make_learner(pics, Recipe(LITE, 1, augment=pipeline(FLIP_P), bs=32), quiet=True, device=device)
     learn.model.to(memory_format=torch.channels_last).train()
     learn.create_opt()
     opt = learn.opt

@@ -14,7 +14,9 @@ from course_utils.techniques.lr_finder import lr_find, smooth
 from course_utils.techniques.tta import random_views, symmetric_views, tta
 from course_utils.training.learner import make_learner
 from course_utils.training.recipe import Recipe
-from data_scripts.experiments.bench.timing import LITE, bench_row, differences, in_turn, n_turns, pick
+from course_utils.techniques.ladder import LITE
+from data_scripts.experiments.bench.timing import bench_row, differences, in_turn, n_turns
+from data_scripts.experiments.engine import pick
 from data_scripts.experiments.peers import fastai_tta
 
 

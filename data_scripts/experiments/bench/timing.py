@@ -6,14 +6,7 @@ from statistics import median
 import numpy as np
 from tqdm import tqdm
 
-from course_utils.config import profile
 
-LITE = 'tf_efficientnet_lite0'
-
-
-def pick(**choices):
-    "The choice for the profile in force."
-    return profile().pick(**choices)
 
 
 def n_turns(n: int | None = None) -> int: return n or pick(smoke=2, cpu=7)

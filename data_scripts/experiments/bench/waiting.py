@@ -8,7 +8,8 @@ from jupyter_client import KernelManager
 
 from course_utils.config import CourseError, root
 from course_utils.report.results import read_results
-from data_scripts.experiments.bench.timing import bench_row, in_turn, n_turns, pick
+from data_scripts.experiments.bench.timing import bench_row, in_turn, n_turns
+from data_scripts.experiments.engine import pick
 from data_scripts.experiments.lab_server import LabServer
 
 ROOT = root()
@@ -38,7 +39,7 @@ def sliders() -> dict:
 
 # ---- the wait before the first thing happens ----
 
-IMPORTS = {
+TIMED_IMPORTS = {
     'course': 'import course_utils.techniques.augment, course_utils.training.train, course_utils.report.stats',
     'fastai': 'from fastai.vision.all import *',
 }
@@ -62,16 +63,16 @@ def printed_numbers(code: str) -> list:
 def imports() -> dict:
     """In a new process each: seconds to import, and the most memory that took. The course: what a lesson's first cell imports, which loads nearly
     all of `course_utils`; timm comes when the first network is made."""
-    memory = {name: [] for name in IMPORTS}
+    memory = {name: [] for name in TIMED_IMPORTS}
 
     def way(name: str):
         def call() -> float:
-            seconds, megabytes = printed_numbers(TIMED_IMPORT.format(IMPORTS[name]))
+            seconds, megabytes = printed_numbers(TIMED_IMPORT.format(TIMED_IMPORTS[name]))
             memory[name].append(megabytes)
             return seconds
         return call
 
-    seconds = in_turn({name: way(name) for name in IMPORTS}, n_turns())
+    seconds = in_turn({name: way(name) for name in TIMED_IMPORTS}, n_turns())
     memory_mb = {name: median(values) for name, values in memory.items()}
     return bench_row(seconds, 'import: seconds', memory_mb={name: round(value) for name, value in memory_mb.items()},
                      memory_ratio=round(memory_mb['fastai'] / memory_mb['course'], 3))
