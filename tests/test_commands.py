@@ -17,14 +17,18 @@ def command(*arguments):
 
 
 def one_sentence(r, *parts):
-    assert r.returncode != 0 and len(r.stderr.strip().splitlines()) == 1 and all(p in r.stderr for p in parts), r.stderr
+    assert r.returncode != 0, r.stderr
+    assert len(r.stderr.strip().splitlines()) == 1, r.stderr
+    assert all(p in r.stderr for p in parts), r.stderr
 
 
 def test_make_prints_its_commands():
     r = subprocess.run(['make'], cwd=ROOT, capture_output=True, text=True)
     documented = set(re.findall(r'make ([a-z-]+)  +\w', r.stdout))
     phony = set(re.search(r'\.PHONY: (.+)', (ROOT/'Makefile').read_text())[1].split())
-    assert r.returncode == 0 and documented == phony and {'lab', 'test', 'lessons', 'site', 'serve'} <= documented
+    assert r.returncode == 0
+    assert documented == phony
+    assert {'lab', 'test', 'lessons', 'site', 'serve'} <= documented
 
 
 @pytest.mark.slow
@@ -76,12 +80,15 @@ def test_too_old_a_python(tmp_path):
     "On a machine without a Python from 3.11 up, make says so and makes nothing."
     for f in ('Makefile', 'constraints.txt', 'pyproject.toml'): (tmp_path/f).write_bytes((ROOT/f).read_bytes())
     r = subprocess.run(['make', 'lab', 'PYTHON=false'], cwd=tmp_path, capture_output=True, text=True)
-    assert r.returncode != 0 and 'No Python from 3.11 up was found' in r.stderr and not (tmp_path/'.venv').exists()
+    assert r.returncode != 0
+    assert 'No Python from 3.11 up was found' in r.stderr
+    assert not (tmp_path/'.venv').exists()
 
 
 def test_own_pictures_are_named_from_where_the_learner_stands(tmp_path, monkeypatch):
     "`COURSE_DATA=folder make lab`: kernels start in another folder. The name of a fetched data set stays a name."
-    (tmp_path/'my pictures').mkdir(); monkeypatch.chdir(tmp_path)
+    (tmp_path/'my pictures').mkdir()
+    monkeypatch.chdir(tmp_path)
     for given, want in {'my pictures': str(tmp_path/'my pictures'), 'cats_dogs': 'cats_dogs'}.items():
         monkeypatch.setenv('COURSE_DATA', given)
         assert lab.lab_environment()['COURSE_DATA'] == want
@@ -98,11 +105,16 @@ def test_lab_answers_with_the_course_home(tmp_path):
     try:
         get = lambda path: urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=10)
         for _ in range(300):
-            try: get('/api/status?token=secret'); break
-            except OSError: time.sleep(.1); assert p.poll() is None, p.communicate()[0]
+            try:
+                get('/api/status?token=secret')
+                break
+            except OSError:
+                time.sleep(.1)
+                assert p.poll() is None, p.communicate()[0]
         print(f'JupyterLab answered after {time.monotonic() - start:.1f} s')
         home = get('/?token=secret')
-        assert '/lab/workspaces/course/tree/nbs/index.ipynb' in home.url and home.status == 200
+        assert '/lab/workspaces/course/tree/nbs/index.ipynb' in home.url
+        assert home.status == 200
         assert b'"nbs/index.ipynb"' in get('/api/contents/nbs/index.ipynb?token=secret').read()
         assert b'apputils-extension:announcements' in get('/lab?token=secret').read(), 'the news are not switched off'
         with pytest.raises(urllib.error.HTTPError, match='403'): get('/api/contents')  # no token, no files
@@ -110,4 +122,5 @@ def test_lab_answers_with_the_course_home(tmp_path):
     finally:
         p.send_signal(signal.SIGTERM)
         out, _ = p.communicate(timeout=30)
-    assert out.strip().endswith('JupyterLab has stopped.') and p.returncode == 0
+    assert out.strip().endswith('JupyterLab has stopped.')
+    assert p.returncode == 0

@@ -42,7 +42,8 @@ def curve(path): return json.loads(path.read_text())
 
 def off(a, b):
     "The largest difference of two curves: of each step's loss and of what each epoch's row says, relative."
-    assert len(a['steps']) == len(b['steps']) > 0 and len(a['epochs']) == len(b['epochs'])
+    assert len(a['steps']) == len(b['steps']) > 0
+    assert len(a['epochs']) == len(b['epochs'])
     pairs = list(zip(a['steps'], b['steps']))
     for r, s in zip(a['epochs'], b['epochs']): pairs += [(r[k], s[k]) for k in ('train_loss', 'valid_loss', 'train_accuracy', 'valid_accuracy', 'lr')]
     return max(abs(x - y) / abs(x) for x, y in pairs)
@@ -62,7 +63,8 @@ def one(env, tmp_path_factory):
 def test_two_processes_train_as_one(one, env, tmp_path):
     ended(command('torchrun') + [*SMALL, '--out', str(tmp_path/'two.json')], env)
     two = curve(tmp_path/'two.json')
-    assert (one['processes'], two['processes']) == (1, 2) and one['bs'] == two['bs'] == 16
+    assert (one['processes'], two['processes']) == (1, 2)
+    assert one['bs'] == two['bs'] == 16
     print(f'Two processes differ from one by {off(one, two):.1e} of the loss.')
     assert off(one, two) < TOLERANCE
 
@@ -101,12 +103,15 @@ def test_a_killed_process_ends_the_run(env, tmp_path):
     log = open(tmp_path/'log', 'w+')
     run = subprocess.Popen(command('torchrun') + [*SMALL, '--epochs', '1000', '--out', str(tmp_path/'two.json')], cwd=ROOT, env=env, stdout=log, stderr=log)
     try:
-        while 'train_loss' not in (tmp_path/'log').read_text(): assert run.poll() is None; time.sleep(.1)
+        while 'train_loss' not in (tmp_path/'log').read_text():
+            assert run.poll() is None
+            time.sleep(.1)
         ranks = {p.environ()['RANK']: p for p in psutil.Process(run.pid).children() if 'RANK' in p.environ()}
         ranks['1'].kill()
         assert run.wait(60) > 0
     finally: run.kill()
-    assert not ranks['0'].is_running() and not (tmp_path/'two.json').exists()
+    assert not ranks['0'].is_running()
+    assert not (tmp_path/'two.json').exists()
     assert re.search(r'rank +: 1 .*\n.*exitcode +: -9', (tmp_path/'log').read_text()), 'it says which one was killed'
 
 
@@ -134,7 +139,8 @@ def test_shares(n, world):
         whole, = epochs(True, bs * world, 1)
         assert [sorted(sum(bs_, [])) for bs_ in zip(*epochs(True, bs, world))] == [sorted(b) for b in whole]
     held = epochs(False, bs, world)
-    assert len({len(h) for h in held}) == 1 and sorted(i for h in held for b in h for i in b) == list(range(n))
+    assert len({len(h) for h in held}) == 1
+    assert sorted(i for h in held for b in h for i in b) == list(range(n))
 
 
 # ---- a search shared by workers ----

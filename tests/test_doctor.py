@@ -43,7 +43,9 @@ def weights(tmp, spoil=False):
     if spoil:
         arch = 'tf_efficientnet_lite1'
         files[arch] = Path(shutil.copy(files[arch], tmp))
-        with files[arch].open('r+b') as f: f.seek(1000); f.write(b'\xff\x00\xff')
+        with files[arch].open('r+b') as f:
+            f.seek(1000)
+            f.write(b'\xff\x00\xff')
     return files
 
 
@@ -51,7 +53,9 @@ def photographs(tmp, spoil=False):
     "A few files of the data set, where pip's list of them leads to a copy."
     files = [f for f in importlib.metadata.files('elpv-dataset') if f.suffix == '.png'][:3]
     for f in files: shutil.copy(f.locate(), tmp)
-    if spoil: (tmp/files[1].name).write_bytes((tmp/files[1].name).read_bytes()[:-1]); (tmp/files[2].name).unlink()
+    if spoil:
+        (tmp/files[1].name).write_bytes((tmp/files[1].name).read_bytes()[:-1])
+        (tmp/files[2].name).unlink()
     return [SimpleNamespace(name=f.name, hash=f.hash, locate=lambda f=f: tmp/f.name) for f in files]
 
 
@@ -140,7 +144,9 @@ def failures(checks, tmp, only=None) -> list:
 
 def test_every_check_has_a_broken_machine():
     assert list(CASES) == list(CHECKS)
-    for name, cases in CASES.items(): assert any(c[1] == 'good' for c in cases) and any(c[1] != 'good' for c in cases), name
+    for name, cases in CASES.items():
+        assert any(c[1] == 'good' for c in cases), name
+        assert any(c[1] != 'good' for c in cases), name
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -196,7 +202,10 @@ def finding(name, state='good', found='fine', fix=''): return CheckResult(state,
 def test_a_check_that_stops_is_a_finding():
     def stops(): raise RuntimeError('no such thing\nat all')
     f, g = run_checks(dict(GPU=stops, Nothing=lambda: None, Disk=lambda: CheckResult('good', 'fine')))
-    assert (f.name, f.state) == ('GPU', 'bad') and 'RuntimeError: no such thing' in f.found and 'at all' not in f.found and 'make' in f.fix
+    assert (f.name, f.state) == ('GPU', 'bad')
+    assert 'RuntimeError: no such thing' in f.found
+    assert 'at all' not in f.found
+    assert 'make' in f.fix
     assert g == finding('Disk')
 
 
@@ -218,7 +227,10 @@ def test_last_sentence(states, sentence, monkeypatch, capsys):
 @pytest.mark.fault
 def test_findings_in_html_are_text():
     html = CheckResults([finding('Disk', 'bad', '<script>x</script>', 'run `make "a" & b`')])._repr_html_()
-    assert '<script>' not in html and '<code>make &quot;a&quot; &amp; b</code>' in html and '✗' in html and 'role="status"' in html
+    assert '<script>' not in html
+    assert '<code>make &quot;a&quot; &amp; b</code>' in html
+    assert '✗' in html
+    assert 'role="status"' in html
 
 
 @pytest.mark.fault
@@ -228,18 +240,26 @@ def test_make_doctor_with_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path/'file').write_text('')
     r = subprocess.run([sys.executable, '-m', 'course_utils', 'doctor'], cwd=ROOT, capture_output=True, text=True, env={**os.environ, 'COURSE_CACHE': str(tmp_path/'file'/'cache')})
     lines = r.stdout.splitlines()
-    assert r.returncode == 1 and len(r.stderr.strip().splitlines()) == 1 and 'bad (Writing)' in r.stderr.replace('Packages, ', ''), r.stdout + r.stderr
-    assert all(any(f'  {name}: ' in l for l in lines) for name in CHECKS) and 'COURSE_CACHE=' in r.stdout and '`' not in r.stdout
+    assert r.returncode == 1, r.stdout + r.stderr
+    assert len(r.stderr.strip().splitlines()) == 1, r.stdout + r.stderr
+    assert 'bad (Writing)' in r.stderr.replace('Packages, ', ''), r.stdout + r.stderr
+    assert all(any(f'  {name}: ' in l for l in lines) for name in CHECKS)
+    assert 'COURSE_CACHE=' in r.stdout
+    assert '`' not in r.stdout
     assert all(f'✓ good  {name}:' in r.stdout for name in ('Fonts', 'Weights', 'Photographs', 'Without a network'))
 
 
 def test_round_trip_only_the_number_itself_counts():
     said = []
     trip = RoundTrip(said.append)
-    trip.answered(dict(new=0)); trip.answered(dict(new=trip.number - 1))
-    assert not said and not trip.is_back
-    trip.answered(dict(new=trip.number)); trip.answered(dict(new=trip.number))
-    assert [f.state for f in said] == ['good'] and said[0].name == 'Sliders'
+    trip.answered(dict(new=0))
+    trip.answered(dict(new=trip.number - 1))
+    assert not said
+    assert not trip.is_back
+    trip.answered(dict(new=trip.number))
+    trip.answered(dict(new=trip.number))
+    assert [f.state for f in said] == ['good']
+    assert said[0].name == 'Sliders'
 
 
 def test_round_trip_without_a_page():
@@ -250,7 +270,9 @@ def test_round_trip_without_a_page():
     thread = threading.Thread(target=lambda: asyncio.run(trip.run()))  # the browser tests leave a loop running in this one
     thread.start()
     thread.join(60)
-    assert [f.state for f in said] == ['bad'] and 'nothing back' in said[0].found and 'make lab' in said[0].fix
+    assert [f.state for f in said] == ['bad']
+    assert 'nothing back' in said[0].found
+    assert 'make lab' in said[0].fix
     trip.answered(dict(new=trip.number))
     assert said[-1].state == 'good', 'a late answer counts'
 
@@ -269,34 +291,42 @@ def machine(**times): return {**HERE, **{f'{k}_s': HERE[f'{k}_s'] * v for k, v i
     (machine(train=1 / 50, valid=1 / 50), 45.2)], ids=['same', 'training', 'inference', 'rest', 'all', 'a GPU'])
 def test_rule_of_three(here, seconds):
     parts = P.predicted(ENTRY, here)
-    assert sum(parts.values()) == pytest.approx(seconds) and set(parts) == set(P.PARTS)
+    assert sum(parts.values()) == pytest.approx(seconds)
+    assert set(parts) == set(P.PARTS)
 
 
 def test_the_median_run_decides():
     "Not the last one, in whose pre-flight the machine may have been busy; figures of another network are left out."
     busy, other = dict(ENTRY, preflight=machine(train=3, valid=3, rest=3)), dict(ENTRY, preflight={**machine(train=1 / 9), 'what': 'another network'})
     total = lambda *runs: sum(P.predicted(dict(runs[0], earlier=list(runs[1:])), HERE).values())
-    assert total(busy) == pytest.approx(100) and total(busy, ENTRY, ENTRY) == total(ENTRY, busy, ENTRY, other) == pytest.approx(300)
+    assert total(busy) == pytest.approx(100)
+    assert total(busy, ENTRY, ENTRY) == total(ENTRY, busy, ENTRY, other) == pytest.approx(300)
 
 
 def test_runs_before_are_kept_until_the_lesson_changes():
     run = lambda s: dict(spent=dict(train=s, valid=0., rest=0.), preflight=HERE, seconds=s, predicted_s=1.)
     old = dict(run(100.), earlier=[run(110.), run(200.), run(90.), run(95.), run(105.)])
-    assert [r['spent']['train'] for r in T.earlier_runs(old, 100.)] == [100., 110., 90., 95.] and set(T.earlier_runs(old, 100.)[0]) == {'spent', 'preflight'}
-    assert [r['spent']['train'] for r in T.earlier_runs(old, 300.)] == [200.] and T.earlier_runs({}, 100.) == T.earlier_runs(dict(seconds=3., preflight=None), 100.) == []
+    assert [r['spent']['train'] for r in T.earlier_runs(old, 100.)] == [100., 110., 90., 95.]
+    assert set(T.earlier_runs(old, 100.)[0]) == {'spent', 'preflight'}
+    assert [r['spent']['train'] for r in T.earlier_runs(old, 300.)] == [200.]
+    assert T.earlier_runs({}, 100.) == T.earlier_runs(dict(seconds=3., preflight=None), 100.) == []
 
 
 @pytest.mark.parametrize('entry, here', [({}, HERE), (ENTRY, None), ({**ENTRY, 'preflight': None}, HERE), ({**ENTRY, 'spent': None}, HERE),
                                          (dict(seconds=300.), HERE), (ENTRY, {**HERE, 'what': 'another network'})])
 def test_nothing_is_predicted_from_nothing(entry, here):
-    assert P.predicted(entry, here) is None and P.in_minutes(None) == 'not known yet'
+    assert P.predicted(entry, here) is None
+    assert P.in_minutes(None) == 'not known yet'
 
 
 def test_preflight_says_each_lesson_at_each_profile(tmp_path, monkeypatch):
-    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path)); monkeypatch.setenv('COURSE_PROFILE', 'cpu')
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu')
     (tmp_path/'lessons.json').write_text(json.dumps({'00_a': dict(cpu=ENTRY), '01_b': dict(cpu=dict(seconds=100.), gpu=ENTRY)}))
     timed = []
-    def measure(name): timed.append(name); return machine(train=2)
+    def measure(name):
+        timed.append(name)
+        return machine(train=2)
     rows = P.preflight(measure=measure).rows
     assert timed == ['cpu', 'gpu'], 'a profile without figures is not timed'
     assert rows['00_a'] == 'profile cpu: 8.3 minutes (training 6.7, inference 1.0, the rest 0.7); profile gpu: not known yet.'
@@ -308,20 +338,25 @@ def test_preflight_says_each_lesson_at_each_profile(tmp_path, monkeypatch):
 
 
 def test_a_preflight_that_fails_is_said(capsys):
-    assert T.time_in_process('no profile') is None and "No pre-flight, so nothing is predicted (COURSE_PROFILE is 'no profile'" in capsys.readouterr().out
+    assert T.time_in_process('no profile') is None
+    assert "No pre-flight, so nothing is predicted (COURSE_PROFILE is 'no profile'" in capsys.readouterr().out
 
 
 def test_the_kept_predictions_were_right():
     "Within 30 % of what each lesson took at profile cpu, on the machine that ran them all."
     kept = {name: e['cpu'] for name, e in json.loads((ROOT/'results'/'lessons.json').read_text()).items() if name[0].isdigit()}
     off = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items()}
-    assert len(off) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))) and max(map(abs, off.values())) <= .3, off
+    assert len(off) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))), off
+    assert max(map(abs, off.values())) <= .3, off
 
 
 def test_report_of_predicted_and_obtained():
     lines = T.comparison([('00_a', 110., 100.), ('01_b', 60., 100.), ('02_c', None, 50.)])
-    assert lines[1].split() == ['00_a', '110', 's', '100', 's', '+10%'] and lines[2].split()[-1] == '-40%' and 'not known' in lines[3]
-    assert lines[-1] == 'Predicted within 30 %: 1 of 2; off by at most 40%.' and len(T.comparison([('02_c', None, 50.)])) == 2
+    assert lines[1].split() == ['00_a', '110', 's', '100', 's', '+10%']
+    assert lines[2].split()[-1] == '-40%'
+    assert 'not known' in lines[3]
+    assert lines[-1] == 'Predicted within 30 %: 1 of 2; off by at most 40%.'
+    assert len(T.comparison([('02_c', None, 50.)])) == 2
 
 
 def test_seconds_are_told_apart(tmp_path):
@@ -329,10 +364,12 @@ def test_seconds_are_told_apart(tmp_path):
     import torch
     from torch import nn
     def seconds(work):
-        w = Watch(tmp_path/'spent.json'); w.start()
+        w = Watch(tmp_path/'spent.json')
+        w.start()
         end = time.monotonic() + .9
         while time.monotonic() < end: work()
-        w.over.set(); w.join()
+        w.over.set()
+        w.join()
         return w.seconds
     model, x = nn.Sequential(*[nn.Linear(256, 256) for _ in range(8)]), torch.rand(512, 256)
     loss = model(x).square().mean()
@@ -342,7 +379,8 @@ def test_seconds_are_told_apart(tmp_path):
     assert {'_do_epoch_train', '_do_epoch_validate'} <= set(dir(Learner)), 'fastai has other names now'
     most = lambda s: max(s, key=s.get)
     assert most(seconds(lambda: loss.backward(retain_graph=True))) == most(seconds(_do_epoch_train)) == 'train'
-    assert most(seconds(look)) == 'valid' and most(seconds(lambda: time.sleep(.05))) == 'rest'
+    assert most(seconds(look)) == 'valid'
+    assert most(seconds(lambda: time.sleep(.05))) == 'rest'
 
 
 def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
@@ -367,13 +405,18 @@ def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(lessons, 'time_in_process', once)
     lessons.main(['--profile', 'smoke'])
     said = capsys.readouterr().out
-    assert '00_probe, predicted: not known yet.' in said and 'within' not in said
+    assert '00_probe, predicted: not known yet.' in said
+    assert 'within' not in said
     seconds = float(json.loads((scratch/'spent.json').read_text())['train'])
     assert seconds > 0, 'the watch in the kernel saw the training'
     T.save_run(path, nbformat.read(path, 4), 40., 'smoke', scratch, once('smoke'))
     entry = json.loads((tmp_path/'results'/'lessons.json').read_text())['00_probe']['smoke']
-    assert sum(entry['spent'].values()) == pytest.approx(40, abs=.2) and entry['preflight']['train_s'] > 0 and entry['predicted_s'] is None
+    assert sum(entry['spent'].values()) == pytest.approx(40, abs=.2)
+    assert entry['preflight']['train_s'] > 0
+    assert entry['predicted_s'] is None
     lessons.main(['--profile', 'smoke'])
     said = capsys.readouterr().out
-    assert '00_probe, predicted: 0.7 minutes (training ' in said and ' 40 s ' in said and 'Predicted within 30 %' in said
+    assert '00_probe, predicted: 0.7 minutes (training ' in said
+    assert ' 40 s ' in said
+    assert 'Predicted within 30 %' in said
     shutil.rmtree(scratch)

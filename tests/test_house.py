@@ -101,13 +101,17 @@ def test_gitattributes_guard_bites(tmp_path):
 # ---- notebooks ----
 
 class _Imgs(HTMLParser):
-    def __init__(self): super().__init__(); self.without = 0
+    def __init__(self):
+        super().__init__()
+        self.without = 0
     def handle_starttag(self, tag, attrs):
         if tag == 'img' and not (dict(attrs).get('alt') or '').strip(): self.without += 1
 
 
 def imgs_without_alt(html):
-    p = _Imgs(); p.feed(html); p.close()
+    p = _Imgs()
+    p.feed(html)
+    p.close()
     return p.without
 
 
@@ -241,7 +245,8 @@ def test_constraints():
 def test_constraint_guard_bites():
     good = '# why\nTorch_Vision==1.0\n'
     assert not constraint_findings(good, [('torch-vision', '1.0'), ('pip', '9')])
-    assert constraint_findings(good, [('torch-vision', '1.1')]) and constraint_findings(good, [('new', '1')])
+    assert constraint_findings(good, [('torch-vision', '1.1')])
+    assert constraint_findings(good, [('new', '1')])
     for bad in ('a>=1', 'a @ https://x/y.whl', '-e .', 'a'): assert constraint_findings(bad, [])
 
 
@@ -273,7 +278,9 @@ def test_sidebar_guard_bites(tmp_path):
     side = [dict(section='Lessons', contents=['nbs/01_b.ipynb', 'nbs/00_a.ipynb', 'nbs/09_z.ipynb'])]
     (tmp_path/'_quarto.yml').write_text(yaml.safe_dump(dict(website=dict(sidebar=dict(contents=side)))))
     found = ' '.join(sidebar_findings(tmp_path, ['reference/room']))
-    assert '02_c.ipynb is not in' in found and '09_z.ipynb, which is not' in found and 'out of order' in found
+    assert '02_c.ipynb is not in' in found
+    assert '09_z.ipynb, which is not' in found
+    assert 'out of order' in found
     assert 'nbs/reference/room.ipynb is not in' in found
 
 
@@ -303,7 +310,10 @@ def length_findings(text): return ['longer than two pages'] if len(text.splitlin
 
 
 def test_contributing_stays_short(): assert not length_findings((ROOT/'CONTRIBUTING.md').read_text())
-def test_length_guard_bites(): assert length_findings('a\n'*91) and length_findings('a '*1001) and not length_findings('a\n'*90)
+def test_length_guard_bites():
+    assert length_findings('a\n'*91)
+    assert length_findings('a '*1001)
+    assert not length_findings('a\n'*90)
 
 
 def test_readme_table(): assert readme.in_sync(), 'the table of lessons is out of date: run make readme'
@@ -318,7 +328,10 @@ def test_readme_table_says_what_was_measured(tmp_path):
     (tmp_path/'results'/'lesson_00.json').write_text('{"headline": "less overfitting"}')
     readme.update(tmp_path)
     text = (tmp_path/'README.md').read_text()
-    assert text.startswith('before\n') and text.endswith('after\n') and 'old' not in text and readme.in_sync(tmp_path)
+    assert text.startswith('before\n')
+    assert text.endswith('after\n')
+    assert 'old' not in text
+    assert readme.in_sync(tmp_path)
     assert '| [Title 00_a](nbs/00_a.ipynb) | Learns 00_a. | 1.5 | less overfitting |\n| [Title 01_b](nbs/01_b.ipynb) | Learns 01_b. | — | — |' in text
     assert 'Not measured yet' in text
     (tmp_path/'results'/'lessons.json').write_text('{}')

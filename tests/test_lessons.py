@@ -86,7 +86,8 @@ def test_a_lesson_finds_its_modules_settings_and_places(tmp_path):
         assert os.environ['COURSE_DATA'] == 'mine' and 'COURSE_FRESH' not in os.environ
         (c.results_dir()/'lesson_00.json').write_text('{}')"""))
     nb, seconds = run_notebook(path, 'smoke', data='mine', scratch=tmp_path/'run')
-    assert 0 < seconds < 60 and (tmp_path/'run'/'results'/'lesson_00.json').exists()
+    assert 0 < seconds < 60
+    assert (tmp_path/'run'/'results'/'lesson_00.json').exists()
     assert not list((tmp_path/'results').iterdir()), 'a run without save leaves the kept results alone'
 
 
@@ -110,7 +111,9 @@ def test_budget(profile, seconds, late): assert bool(over_budget(seconds, profil
 def test_only(tmp_path):
     for n in ('00_a', '01_b', '03_c'): course(tmp_path, name=n)
     names = lambda only: [p.stem for p in list_notebooks(only, tmp_path)]
-    assert names('') == ['00_a', '01_b', '03_c'] and names('03') == ['03_c'] and names('00, 03_c') == ['00_a', '03_c']
+    assert names('') == ['00_a', '01_b', '03_c']
+    assert names('03') == ['03_c']
+    assert names('00, 03_c') == ['00_a', '03_c']
     with pytest.raises(CourseError, match='ONLY=07 fits no lesson; there are 00_a, 01_b, 03_c'): names('07')
 
 
@@ -141,7 +144,8 @@ def test_save_keeps_outputs_results_and_seconds(tmp_path):
     assert clean(kept) == kept, 'cleaning twice changes nothing'
     assert json.loads((tmp_path/'results'/'lesson_00.json').read_text()) == {'headline': '+1'}
     row = json.loads((tmp_path/'results'/'lessons.json').read_text())['00_probe']['cpu']
-    assert row['seconds'] > 0 and {'device', 'cores', 'torch_threads', 'date', 'versions'} <= row.keys()
+    assert row['seconds'] > 0
+    assert {'device', 'cores', 'torch_threads', 'date', 'versions'} <= row.keys()
     assert not list(tmp_path.rglob('*.part'))
 
 
@@ -152,7 +156,9 @@ def test_nbdev_would_change_nothing_in_a_saved_notebook(tmp_path):
     before = path.read_text()
     from execnb.nbio import read_nb, write_nb
     from nbdev.clean import clean_nb
-    nb = read_nb(path); clean_nb(nb); write_nb(nb, path)
+    nb = read_nb(path)
+    clean_nb(nb)
+    write_nb(nb, path)
     assert path.read_text() == before
 
 
@@ -166,7 +172,9 @@ def command(*args, **env):
 @pytest.mark.fault
 def test_wrong_use_gets_one_sentence(args, sentence):
     r = command(*args)
-    assert r.returncode == 1 and sentence in r.stderr and len(r.stderr.strip().splitlines()) == 1
+    assert r.returncode == 1
+    assert sentence in r.stderr
+    assert len(r.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.fault
@@ -185,4 +193,6 @@ except KeyboardInterrupt: sys.exit('stopped')"""
         time.sleep(.1)
     p.send_signal(signal.SIGINT)
     _, err = p.communicate(timeout=30)
-    assert p.returncode == 1 and 'stopped' in err and path.read_bytes() == before
+    assert p.returncode == 1
+    assert 'stopped' in err
+    assert path.read_bytes() == before

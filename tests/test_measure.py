@@ -44,10 +44,13 @@ def test_measure_goes_on(tmp_path):
         if trial.seed == 1: raise KeyboardInterrupt
         return one(trial)
     with pytest.raises(KeyboardInterrupt): measure('x', tiny(range(3)), stops, path, quiet)
-    assert calls == [0] and list(kept(path)) == ['a, seed 0']
-    assert measure('x', tiny(range(3)), one, path, quiet) == 2 and calls == [0, 1, 2]
+    assert calls == [0]
+    assert list(kept(path)) == ['a, seed 0']
+    assert measure('x', tiny(range(3)), one, path, quiet) == 2
+    assert calls == [0, 1, 2]
     assert measure('x', tiny(range(3)), one, path, quiet) == 0
-    assert measure('x', tiny([1], limit=101), one, path, quiet) == 1 and list(kept(path)) == ['a, seed 1']
+    assert measure('x', tiny([1], limit=101), one, path, quiet) == 1
+    assert list(kept(path)) == ['a, seed 1']
     assert [p.name for p in tmp_path.iterdir()] == ['x.json']
 
 
@@ -93,7 +96,8 @@ measure('x', trials, one, Path({str(tmp_path)!r})/'x.json', lambda *a, **k: None
         rows = kept(path) if path.exists() else {}
         n_kept.append(len(rows))
         assert {len(row['v']) for row in rows.values()} <= {20000}
-    assert n_kept == sorted(n_kept) and n_kept[-1] > 0, 'what was kept stays, and something was'
+    assert n_kept == sorted(n_kept), 'what was kept stays, and something was'
+    assert n_kept[-1] > 0, 'what was kept stays, and something was'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     assert len(kept(path)) == 6
 
@@ -101,7 +105,9 @@ measure('x', trials, one, Path({str(tmp_path)!r})/'x.json', lambda *a, **k: None
 def test_the_command_says_what_there_is_and_what_it_did(monkeypatch):
     monkeypatch.setenv('COURSE_DATA', 'solar')  # `main` sets it for what it calls; here it must not outlive the test
     r = subprocess.run([sys.executable, '-m', 'course_utils', 'measure', 'nothing'], cwd=ROOT, capture_output=True, text=True)
-    assert r.returncode and 'there are transfer' in r.stderr and len(r.stderr.strip().splitlines()) == 1
+    assert r.returncode
+    assert 'there are transfer' in r.stderr
+    assert len(r.stderr.strip().splitlines()) == 1
     with pytest.raises(CourseError, match="no data set named 'no_such'"): M.main(['rates', '--data', 'no_such'])
 
 
@@ -113,8 +119,10 @@ def test_an_experiment_measures_what_it_says(name, tmp_path):
     trials = {key: trial for key, trial in experiment.trials().items() if trial.seed == 0}
     assert measure(name, trials, experiment.measure, tmp_path/f'{name}.json', quiet) == len(trials)
     for r in kept(tmp_path/f'{name}.json').values():
-        assert len(r['right']) == len(r['loss']) > 10 and r['accuracy'] == pytest.approx(np.mean([int(v) for v in r['right']]))
-        assert r['valid_loss'] == pytest.approx(np.mean(r['loss']), abs=2e-3) and r['seconds'] > 0
+        assert len(r['right']) == len(r['loss']) > 10
+        assert r['accuracy'] == pytest.approx(np.mean([int(v) for v in r['right']]))
+        assert r['valid_loss'] == pytest.approx(np.mean(r['loss']), abs=2e-3)
+        assert r['seconds'] > 0
     by_arm = measured(name)
     assert {arm.removesuffix(', ensemble') for arm in by_arm} == {trial.arm for trial in trials.values()}
     assert 'Measured on solar' in measured_on(name)
@@ -125,10 +133,12 @@ def test_snapshots_are_measured_too(tmp_path):
     trials = {key: trials[key] for key in ('SGDR ×2, seed 0', 'one-cycle, seed 0')}
     measure('schedules', trials, M.measure_schedule, tmp_path/'schedules.json', quiet)
     r = kept(tmp_path/'schedules.json')['SGDR ×2, seed 0']
-    assert len(r['ensemble_right']) == len(r['right']) and r['snapshots_at'] == [1, 3]
+    assert len(r['ensemble_right']) == len(r['right'])
+    assert r['snapshots_at'] == [1, 3]
     by = measured('schedules')
     assert set(by) == {'SGDR ×2', 'SGDR ×2, ensemble', 'one-cycle'}
-    assert by['SGDR ×2, ensemble'].right[0].tolist() == [int(v) for v in r['ensemble_right']] and by['SGDR ×2, ensemble'].loss[0].tolist() == r['ensemble_loss']
+    assert by['SGDR ×2, ensemble'].right[0].tolist() == [int(v) for v in r['ensemble_right']]
+    assert by['SGDR ×2, ensemble'].loss[0].tolist() == r['ensemble_loss']
 
 
 def test_a_share_is_a_share_and_takes_the_same_steps(monkeypatch):
@@ -141,7 +151,8 @@ def test_a_share_is_a_share_and_takes_the_same_steps(monkeypatch):
     for share in (.25, 1.):
         with pytest.raises(Enough): M.measure_transfer(Trial('scratch', Recipe('regnetx_002', 1), 32, 160, share))
     (quarter, four), (whole, once) = seen
-    assert quarter == pytest.approx(whole / 4, abs=2) and (four, once) == (4, 1)
+    assert quarter == pytest.approx(whole / 4, abs=2)
+    assert (four, once) == (4, 1)
 
 
 def test_a_head_on_a_share_sees_the_features_of_that_share(monkeypatch):
@@ -152,7 +163,8 @@ def test_a_head_on_a_share_sees_the_features_of_that_share(monkeypatch):
     pics = load_pictures(size=32, limit=160)
     part = pics.subset(round(.25 * len(pics.train)), seed=0)
     x, y = frozen_features(create_model('tf_efficientnet_lite0'), part, part.train)
-    assert np.allclose(seen[0][0], x, atol=1e-4) and (seen[0][1] == y).all()
+    assert np.allclose(seen[0][0], x, atol=1e-4)
+    assert (seen[0][1] == y).all()
 
 
 # ---- what the lessons read ----
@@ -173,9 +185,11 @@ def test_measured_keeps_to_the_seeds_all_have(tmp_path):
     del runs['b, seed 1']
     (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
     by = measured('x')
-    assert by['a'].right.shape == by['b'].loss.shape == (2, 40) and by['a'].seconds == 2.
+    assert by['a'].right.shape == by['b'].loss.shape == (2, 40)
+    assert by['a'].seconds == 2.
     assert by['a'].right[1].tolist() == [int(v) for v in runs['a, seed 2']['right']]
-    assert measured('nothing') == {} and 'Not measured yet' in measured_on('nothing')
+    assert measured('nothing') == {}
+    assert 'Not measured yet' in measured_on('nothing')
 
 
 @settings(max_examples=20, deadline=None)
@@ -187,7 +201,9 @@ def test_gains_are_paired(p, seed):
     a, b = make(), make()
     same, ab, ba = (gains(dict(x=x, y=y), 'y').iloc[0] for x, y in ((a, a), (a, b), (b, a)))
     assert (same.gain, same.low, same.high, same.loss_change) == (0, 0, 0, 0)
-    assert ab.gain == pytest.approx(-ba.gain) and ab.low == pytest.approx(-ba.high, abs=.02) and ab.low <= ab.gain <= ab.high
+    assert ab.gain == pytest.approx(-ba.gain)
+    assert ab.low == pytest.approx(-ba.high, abs=.02)
+    assert ab.low <= ab.gain <= ab.high
 
 
 def test_verdict():

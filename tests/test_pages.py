@@ -122,17 +122,22 @@ def test_the_recipe_leaves_out_what_did_not_help(ladder, sheet, capsys):
     table = recipe(sheet)[0]
     said = capsys.readouterr().out
     assert "climb(climbed('+ one-cycle', without=['+ transfer', '+ found rate']))" in said
-    assert 'pretrained' not in said and 'schedule=one_cycle' in said and '5 seeds' in said
-    assert list(table.index) == ['+ augmentation', '+ transfer', '+ found rate', '+ one-cycle'] and list(table.iloc[:, 1]) == ['better', 'not told apart', 'worse', 'better']
+    assert 'pretrained' not in said
+    assert 'schedule=one_cycle' in said
+    assert '5 seeds' in said
+    assert list(table.index) == ['+ augmentation', '+ transfer', '+ found rate', '+ one-cycle']
+    assert list(table.iloc[:, 1]) == ['better', 'not told apart', 'worse', 'better']
 
 
 def test_without_a_ladder_both_pages_say_so(tmp_path, monkeypatch, sheet, capsys):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     says = sheet['measured_on']('ladder') + '\n'
     assert says.startswith('Not measured yet: ')
-    assert recipe(sheet) == [] and capsys.readouterr().out == says
+    assert recipe(sheet) == []
+    assert capsys.readouterr().out == says
     shown = run_cells(cells('index')[1:], {})
-    assert [type(s).__name__ for s in shown] == ['Markdown'] and capsys.readouterr().out == says
+    assert [type(s).__name__ for s in shown] == ['Markdown']
+    assert capsys.readouterr().out == says
 
 
 def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys):
@@ -140,7 +145,8 @@ def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys
     (tmp_path/'lessons.json').write_text(json.dumps({'00_overfitting': dict(cpu=dict(seconds=90), smoke=dict(seconds=9)), '03_lr_finder': dict(cpu=dict(seconds=150)), '04_sgdr': {}}))
     (tmp_path/'lesson_03.json').write_text('{"headline": "it falls"}')
     figure, minutes = run_cells(cells('index')[1:], {})
-    assert '+ transfer' in figure.alt and 'baseline' not in figure.alt
+    assert '+ transfer' in figure.alt
+    assert 'baseline' not in figure.alt
     assert re.search(r'From (5\d|6\d)\.\d% at the bottom to (7\d|8\d)\.\d% at the top, .+, where one training takes 1\.0 minutes', capsys.readouterr().out)
     assert minutes.data.splitlines()[2:] == ['| [00](00_overfitting.ipynb) | 1.5 | — |', '| [03](03_lr_finder.ipynb) | 2.5 | it falls |', '| all | 4 | |']
 
@@ -152,7 +158,8 @@ def test_home_and_readme_name_the_same_commands_and_lessons():
     commands = lambda text: re.findall(r'^(make \w+) +#', text, re.M)
     assert commands(home) == commands(readme) == ['make lab', 'make test']
     listed = re.findall(r'^\d+\. \[.+?\]\((\w+\.ipynb)\)', home, re.M)
-    assert listed == [p.name for p in list_notebooks()] and all(f'(nbs/{n})' in readme for n in listed)
+    assert listed == [p.name for p in list_notebooks()]
+    assert all(f'(nbs/{n})' in readme for n in listed)
 
 
 # ---- the pictures that stand for the site ----
@@ -160,12 +167,16 @@ def test_home_and_readme_name_the_same_commands_and_lessons():
 def test_favicon_and_card_are_there_and_named():
     site = yaml.safe_load((ROOT/'_quarto.yml').read_text())['website']
     card = ROOT/site['image'].removeprefix('/')  # without the stroke smalldocs would look beside each page
-    assert Image.open(card).size == (1200, 630) and card.stat().st_size < 300_000
-    assert (ROOT/site['favicon']).read_text().startswith('<svg') and site['open-graph'] and site['twitter-card']['card-style'] == 'summary_large_image'
+    assert Image.open(card).size == (1200, 630)
+    assert card.stat().st_size < 300_000
+    assert (ROOT/site['favicon']).read_text().startswith('<svg')
+    assert site['open-graph']
+    assert site['twitter-card']['card-style'] == 'summary_large_image'
 
 
 def test_the_card_is_drawn_from_the_title():
     from data_scripts.site.card import draw_card
     card = draw_card(dict(title='One two', description='three four five six'))
-    assert card.size == (1200, 630) and card.tobytes() == draw_card(dict(title='One two', description='three four five six')).tobytes()
+    assert card.size == (1200, 630)
+    assert card.tobytes() == draw_card(dict(title='One two', description='three four five six')).tobytes()
     assert card.tobytes() != draw_card(dict(title='Another', description='three four five six')).tobytes()

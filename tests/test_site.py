@@ -128,14 +128,16 @@ def test_search_index(docs):
     assert any(e['href'].startswith('nbs/04_sgdr.html') and 'warm restart' in (e['title'] + e['text']).lower() for e in entries)
     for e in entries:
         file, anchor = target(docs/'index.html', e['href'], docs)
-        assert file.exists() and (not anchor or anchor in read(file).ids), e['href']
+        assert file.exists(), e['href']
+        assert (not anchor or anchor in read(file).ids), e['href']
     assert not [e['href'] for e in entries if re.search(r'base64|data-explorer|#\|', e['text'])]
 
 
 def test_reference_is_there(docs):
     "The signature and the parameters come from the module: nothing was run to get them."
     text = re.sub(r'<[^>]+>', '', (docs/'nbs/reference/training.html').read_text(encoding='utf-8'))
-    assert 'def train(' in text and 'lr_max' in text
+    assert 'def train(' in text
+    assert 'lr_max' in text
     assert '>source</a>' in (docs/'nbs/reference/training.html').read_text(encoding='utf-8')
 
 
@@ -143,7 +145,8 @@ def test_a_lesson_shows_its_code_and_an_exercise_its_hints(docs):
     plain = lambda p: re.sub(r'<[^>]+>', '', p.read_text(encoding='utf-8'))
     assert re.search(r'def sgdr\(\s*step', plain(docs/'nbs/04_sgdr.html'))
     text = plain(docs/'nbs/exercises/ex_05.html')
-    assert 'Hint 1 of 3' in text and 'my_rates = slice(1e-4, 1e-2)' in text
+    assert 'Hint 1 of 3' in text
+    assert 'my_rates = slice(1e-4, 1e-2)' in text
 
 
 # ---- the guards bite ----
@@ -215,7 +218,8 @@ def test_unknown_addresses(docs):
         for path in ('/nowhere.html', '/nbs/deep/er/nowhere'):
             with pytest.raises(urllib.error.HTTPError) as e: urllib.request.urlopen(at + path)
             body = e.value.read().decode()
-            assert e.value.code == 404 and 'There is no page at this address' in body
+            assert e.value.code == 404
+            assert 'There is no page at this address' in body
             for href in Read(body).links: assert urllib.request.urlopen(at + href).read(), href
         assert b'course home' in urllib.request.urlopen(at + '/').read()
     finally:
