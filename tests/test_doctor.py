@@ -292,7 +292,7 @@ def machine(**times): return {**HERE, **{f'{k}_s': HERE[f'{k}_s'] * v for k, v i
 def test_rule_of_three(here, seconds):
     parts = P.predicted(ENTRY, here)
     assert sum(parts.values()) == pytest.approx(seconds)
-    assert set(parts) == set(P.TIMED_PARTS)
+    assert set(parts) == set(P.PARTS)
 
 
 def test_the_median_run_decides():
