@@ -6,7 +6,7 @@ from statistics import median
 import numpy as np
 from tqdm import tqdm
 
-
+from data_scripts.experiments.engine import pick
 
 
 def n_turns(n: int | None = None) -> int: return n or pick(smoke=2, cpu=7)
