@@ -213,7 +213,8 @@ def smallest_enough(
     is_best = table.difference == table.difference.max()
     is_enough = table.low >= -margin
     is_worse = table.high < -margin
-    verdicts = np.select([is_best, is_enough, is_worse], ['best', 'good enough, shown', 'worse, shown'], 'open')
+    words = ['best', 'good enough, shown', 'worse, shown']
+    verdicts = np.select([is_best, is_enough, is_worse], words, 'open')
     by_mean = table.index[table.difference >= -margin][0]
     shown = table.index[is_enough | is_best][0]
     return table.assign(verdict=verdicts), by_mean, shown
@@ -231,7 +232,9 @@ def relative_change(
     if small.shape != large.shape:
         raise CourseError(f'The losses have shapes {small.shape} and {large.shape}, but they must be of the same pictures and seeds.')
     rng = np.random.default_rng(seed)
-    def draw(k): return rng.multinomial(k, np.full(k, 1 / k), n) / k  # how often each of k is drawn, as weights
+    def draw(k):
+        "How often each of k is drawn, as weights."
+        return rng.multinomial(k, np.full(k, 1 / k), n) / k
     seeds, pictures = map(draw, small.shape)
     def means(losses): return ((seeds @ losses) * pictures).sum(1)
     low, high = np.quantile(means(large) / means(small) - 1, [.025, .975])
