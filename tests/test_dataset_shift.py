@@ -53,9 +53,11 @@ def test_only_the_rare_class_goes(y, share, seed):
     most = imbalance.most_per_100(y, rare)
     per_100 = max(1, round(share * most))
     i = imbalance.make_rare(y, rare, per_100, seed)
-    assert len(set(i)) == len(i) and set(np.flatnonzero(y != rare)) <= set(i)
+    assert len(set(i)) == len(i)
+    assert set(np.flatnonzero(y != rare)) <= set(i)
     k, others = (y[i] == rare).sum(), (y != rare).sum() / 2
-    assert k == max(1, round(per_100 / 100 * others)) and k <= (y == rare).sum()
+    assert k == max(1, round(per_100 / 100 * others))
+    assert k <= (y == rare).sum()
     assert set(imbalance.make_rare(y, rare, 1, seed)) <= set(i), 'fewer pictures are some of the more'
 
 def test_no_more_than_there_are(pics):
@@ -122,7 +124,8 @@ def test_curve_and_areas_by_hand_are_sklearn_s(seed, n, levels):
 def test_class_weights_are_sklearn_s(y):
     w, there = imbalance.class_weights(y, 5).numpy(), np.unique(y)
     assert np.array_equal(WEIGHTS(torch.tensor(y), 5).numpy(), w), 'the lesson\'s by hand'
-    assert np.allclose(w[there], compute_class_weight('balanced', classes=there, y=y)) and not w[np.setdiff1d(range(5), there)].any()
+    assert np.allclose(w[there], compute_class_weight('balanced', classes=there, y=y))
+    assert not w[np.setdiff1d(range(5), there)].any()
     assert np.allclose([w[c] * (y == c).sum() for c in there], len(y) / len(there)), 'every class weighs the same'
 
 @pytest.mark.parametrize('classes', [2, 7])
@@ -139,14 +142,16 @@ def test_focal_loss_is_torchvision_s(gamma):
     torch.manual_seed(0)
     z, y = torch.randn(64, 2) * 3, torch.randint(2, (64,))
     want = sigmoid_focal_loss(z[:, 1] - z[:, 0], y.float(), alpha=-1, gamma=gamma, reduction='mean')
-    assert torch.allclose(imbalance.focal_loss(z, y, gamma), want, atol=1e-6) and not torch.allclose(imbalance.focal_loss(z, y, gamma), imbalance.focal_loss(z, y, 0))
+    assert torch.allclose(imbalance.focal_loss(z, y, gamma), want, atol=1e-6)
+    assert not torch.allclose(imbalance.focal_loss(z, y, gamma), imbalance.focal_loss(z, y, 0))
 
 def test_adjusting_is_bayes(rng):
     "Two classes of known densities: the posterior for one prior becomes that for another; back again; and equal shares move the threshold."
     x, old, new = rng.normal(size=500), np.array([.9, .1]), np.array([.3, .7])
     density = np.exp(-(x[:, None] - np.array([0., 1.]))**2 / 2)
     posterior = lambda prior: density * prior / (density * prior).sum(1, keepdims=True)
-    assert np.allclose(imbalance.adjust(posterior(old), old, new), posterior(new)) and np.allclose(imbalance.adjust(posterior(old), old, old), posterior(old))
+    assert np.allclose(imbalance.adjust(posterior(old), old, new), posterior(new))
+    assert np.allclose(imbalance.adjust(posterior(old), old, old), posterior(old))
     p = posterior(old)
     assert np.array_equal(imbalance.adjust(p, old).argmax(1) == 1, p[:, 1] > .1)
     assert np.isfinite(imbalance.adjust(np.array([[1., 0.]]), np.array([1., 0.]))).all(), 'a class that training never saw'
@@ -174,11 +179,16 @@ def test_head_with_loss_and_chances():
     x[y == 1] += .6
     w = imbalance.class_weights(y, 2)
     go = lambda **kw: fit_head(linear_head(8, 2), x, y, lr=1e-2, epochs=15, **kw)(x).argmax(1)[y == 1].float().mean()
-    torch.manual_seed(1); plain = go()
-    torch.manual_seed(1); assert go(loss=F.cross_entropy) == plain
-    torch.manual_seed(1); weighted = go(loss=lambda z, t: imbalance.weighted_cross_entropy(z, t, w))
-    torch.manual_seed(1); sampled = go(draw=w[y])
-    assert weighted > plain + .3 and sampled > plain + .3
+    torch.manual_seed(1)
+    plain = go()
+    torch.manual_seed(1)
+    assert go(loss=F.cross_entropy) == plain
+    torch.manual_seed(1)
+    weighted = go(loss=lambda z, t: imbalance.weighted_cross_entropy(z, t, w))
+    torch.manual_seed(1)
+    sampled = go(draw=w[y])
+    assert weighted > plain + .3
+    assert sampled > plain + .3
 
 def test_balanced_loss_only_while_training(pics):
     "What a step sees is torch's weighted loss; the validation loss is the plain one; afterwards the learner has its own again."
@@ -192,7 +202,8 @@ def test_balanced_loss_only_while_training(pics):
             w = imbalance.class_weights(few.y[few.train], 2) if self.training else None
             seen.append((self.training, float(self.loss.detach()), float(F.cross_entropy(self.pred, self.y, weight=w).detach())))
     learn.fit(1, 1e-3, cbs=[imbalance.BalancedLoss, Watch])
-    assert {t for t, _, _ in seen} == {True, False} and all(a == pytest.approx(b, abs=1e-5) for _, a, b in seen)
+    assert {t for t, _, _ in seen} == {True, False}
+    assert all(a == pytest.approx(b, abs=1e-5) for _, a, b in seen)
     assert learn.loss_func is before
 
 def test_balanced_sampler(pics):
@@ -205,12 +216,15 @@ def test_balanced_sampler(pics):
     learn = make_learner(few, Recipe('resnet10t', 1, bs=8, repeats=4), quiet=True, device='cpu')
     learn.fit(1, 1e-4, cbs=[imbalance.BalancedSampler, Watch])
     share, n = np.mean(drawn), len(drawn)
-    assert abs(share - .5) < 3.5 * np.sqrt(.25 / n) and share > 3 * few.y[few.train].mean()
-    drawn.clear(); learn.fit(1, 1e-4, cbs=[Watch])
+    assert abs(share - .5) < 3.5 * np.sqrt(.25 / n)
+    assert share > 3 * few.y[few.train].mean()
+    drawn.clear()
+    learn.fit(1, 1e-4, cbs=[Watch])
     assert np.mean(drawn) == pytest.approx(few.y[few.train].mean(), abs=.03)
 
 def test_weighted_runs_are_kept(pics, tmp_path, monkeypatch):
-    monkeypatch.setenv('COURSE_CACHE', str(tmp_path)); monkeypatch.delenv('COURSE_FRESH', raising=False)
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
+    monkeypatch.delenv('COURSE_FRESH', raising=False)
     go = lambda *callbacks: train(pics, Recipe('resnet10t', 1, bs=32, callbacks=callbacks), keep=True, quiet=True, device='cpu').learn
     assert go(imbalance.BalancedLoss), 'it is trained'
     assert not go(imbalance.BalancedLoss), 'it is found'
@@ -232,13 +246,16 @@ def test_relight(pics):
     assert np.array_equal(D.relight(x), x)
     want = np.round(255 * ((((x / 255)**.5 - .5) * 1.3 + .5) + .1).clip(0, 1)).astype(np.uint8)
     assert np.array_equal(D.relight(x, .1, 1.3, .5), want)
-    assert (D.relight(x, contrast=0) == 128).all() and (D.relight(x, brightness=1) == 255).all() and D.relight(x, gamma=2).mean() < x.mean()
+    assert (D.relight(x, contrast=0) == 128).all()
+    assert (D.relight(x, brightness=1) == 255).all()
+    assert D.relight(x, gamma=2).mean() < x.mean()
     for wrong in (dict(gamma=0), dict(contrast=-1)):
         with pytest.raises(CourseError, match='gamma must be above 0'): D.relight(x, **wrong)
 
 def test_in_light(pics):
     lit = D.in_light(pics, 20, brightness=.2)
-    assert 15 <= len(lit) <= 20 < len(pics.valid) and np.array_equal(lit.x, D.relight(pics.x[pics.valid[::-(-len(pics.valid) // 20)]], .2))
+    assert 15 <= len(lit) <= 20 < len(pics.valid)
+    assert np.array_equal(lit.x, D.relight(pics.x[pics.valid[::-(-len(pics.valid) // 20)]], .2))
     assert len(D.in_light(pics, 10**6)) == len(pics.valid)
 
 def test_lighting_changes_pictures_and_seeds_repeat(pics):
@@ -247,7 +264,8 @@ def test_lighting_changes_pictures_and_seeds_repeat(pics):
 
 def test_told_apart(rng):
     a, b = rng.normal(size=(200, 20)), rng.normal(size=(200, 20))
-    assert abs(D.told_apart(a, b) - .5) < .12 and D.told_apart(a, b + .6) > .9
+    assert abs(D.told_apart(a, b) - .5) < .12
+    assert D.told_apart(a, b + .6) > .9
     assert D.told_apart(a[:2], b[:3] + 9) >= 0
     with pytest.raises(CourseError, match='at least two'): D.told_apart(a, b[:1])
     features, is_b = np.r_[a, b], np.repeat([0, 1], 200)
@@ -257,7 +275,9 @@ def test_told_apart(rng):
 
 def test_feature_gap(rng):
     a = rng.normal(size=(4000, 5))
-    assert D.feature_gap(a, a) == 0 and D.feature_gap(a, a + 2) == pytest.approx(2, rel=.05) and D.feature_gap(torch.tensor(a), 3 * a) < .1
+    assert D.feature_gap(a, a) == 0
+    assert D.feature_gap(a, a + 2) == pytest.approx(2, rel=.05)
+    assert D.feature_gap(torch.tensor(a), 3 * a) < .1
 
 
 # ---- views ----
@@ -275,7 +295,8 @@ def test_delivered(pics):
     n = len(small.train)
     assert D.delivered(loader(None, 3), 2) == (6 * n, n)
     handed, different = D.delivered(loader(flip, 2))
-    assert handed == 2 * n and abs(different / n - 1.5) < 4 * .5 / np.sqrt(n)
+    assert handed == 2 * n
+    assert abs(different / n - 1.5) < 4 * .5 / np.sqrt(n)
     assert D.delivered(loader(flip, 2), 8)[1] == pytest.approx(2 * n, abs=2)
 
 
@@ -286,7 +307,9 @@ def test_rare_explorer(pics):
     rows = {q: dict(accuracy=.9, recall=.25, balanced_accuracy=.6, always=1 - q / 150, pictures=q) for q in slider.positions()}
     e = explorers.rare_explorer(pics, 1, pd.DataFrame(rows).T, slider)
     sizes = {e.at(per_100=q)[0].shape for q in slider.positions()}
-    assert len(sizes) == 1 and 'finds 25 and misses 75' in e.at()[1] and '41 training pictures of defective, 27.3% of all' in e.at()[1]
+    assert len(sizes) == 1
+    assert 'finds 25 and misses 75' in e.at()[1]
+    assert '41 training pictures of defective, 27.3% of all' in e.at()[1]
     orange = lambda q: (e.at(per_100=q)[0][:190] == (213, 94, 0)).all(-1).sum()
     assert orange(41) > 4 * orange(5) > 0
 
@@ -294,10 +317,13 @@ def test_threshold_explorer(rng):
     p, hit = rng.random(200), rng.random(200) < .3
     e = explorers.threshold_explorer(p, hit, name='crack')
     says = e.at(threshold=.5, miss=4)[1]
-    assert f'recall {(p[hit] >= .5).mean():.0%}' in says and 'by the formula: 0.20' in says and f'{1000 * (~hit & (p >= .5)).mean():.0f} are false alarms' in says
+    assert f'recall {(p[hit] >= .5).mean():.0%}' in says
+    assert 'by the formula: 0.20' in says
+    assert f'{1000 * (~hit & (p >= .5)).mean():.0f} are false alarms' in says
 
 def test_lighting_explorer(pics):
     measured = {v: dict(told_apart=.5 + v, a=(.8 - v, .9), b=(.8, .7)) for v in (0., .1, .2)}
     e = explorers.lighting_explorer([pics.x[0]] * 8, measured, ['a', 'b'])
-    assert e.at()[1].startswith('Brightness +0.10. a: accuracy 70.0%, confidence 90.0%; b: accuracy 80.0%') and 'AUC 0.60' in e.at()[1]
+    assert e.at()[1].startswith('Brightness +0.10. a: accuracy 70.0%, confidence 90.0%; b: accuracy 80.0%')
+    assert 'AUC 0.60' in e.at()[1]
     assert (e.at(at=0)[0] != e.at(at=2)[0]).any()

@@ -136,7 +136,8 @@ M.measure('ladder', runs, M.measure_rung, Path({path!r}))
     assert p.wait() == -signal.SIGKILL, 'it had ended by itself'
     for name in ('killed.json', 'alone.json'): subprocess.run(script(name), check=True, stdout=subprocess.PIPE)
     strip = lambda name: {k: {f: v for f, v in r.items() if f not in ('seconds', 'date')} for k, r in json.loads((tmp_path/name).read_text())['runs'].items()}
-    assert strip('killed.json') == strip('alone.json') and len(strip('alone.json')) == 4
+    assert strip('killed.json') == strip('alone.json')
+    assert len(strip('alone.json')) == 4
 
 
 def test_the_explorer_says_what_was_measured():
@@ -145,7 +146,9 @@ def test_the_explorer_says_what_was_measured():
     e = ladder_explorer(seeds)
     for k, name in enumerate(seeds):
         picture, says = e.at(rung=k)
-        assert name in says and f'{seeds[name].right.mean():.1%}' in says and picture.shape == e.at()[0].shape
+        assert name in says
+        assert f'{seeds[name].right.mean():.1%}' in says
+        assert picture.shape == e.at()[0].shape
     low, high = interval(seeds['+ much'].right - seeds['baseline'].right)
     assert f'{low:+.1%} to {high:+.1%}' in e.at(rung=1)[1]
     assert (draw_rungs(seeds, 2) != draw_rungs(seeds, 1)).any()

@@ -123,7 +123,8 @@ def test_a_trial_stopped_half_drawn_keeps_what_it_drew(path):
 def test_settings_are_drawn_apart():
     x, y = np.array(in_memory(60)).T
     assert abs(np.corrcoef(x, y)[0, 1]) < .3
-    assert .4 < x.mean() < .6 and .2 < x.std() < .4
+    assert .4 < x.mean() < .6
+    assert .2 < x.std() < .4
 
 def test_more_trials_later_and_fewer_change_nothing(path):
     search(study_at(path), objective, 3, quiet=True)
@@ -174,9 +175,11 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(path, tmp_path, see
         os.kill(p.pid, signal.SIGKILL)
         p.join()
         kills += 1
-    assert p.exitcode == 0 and kills >= 3
+    assert p.exitcode == 0
+    assert kills >= 3
     study = study_at(path)
-    assert finished(study) == n and nothing_doubled(study)
+    assert finished(study) == n
+    assert nothing_doubled(study)
     assert set(states(study)) <= {'COMPLETE', 'FAIL', 'RUNNING', 'WAITING'}
 
 @needs_fork
@@ -206,7 +209,8 @@ def test_two_workers_killed_at_random_moments(path, tmp_path, seed):
     pair = [start(path, n, .6, tmp_path/'log') for _ in range(2)]
     for p in pair: p.join(60)
     assert [p.exitcode for p in pair] == [0, 0]
-    assert n <= finished(study_at(path)) <= n + 1 and nothing_doubled(study_at(path))
+    assert n <= finished(study_at(path)) <= n + 1
+    assert nothing_doubled(study_at(path))
 
 @needs_fork
 @pytest.mark.fault
@@ -220,7 +224,8 @@ def test_a_killed_worker_s_trial_is_tried_again_with_its_settings(path, tmp_path
     second = start(path, 4, .05, tmp_path/'log')
     second.join(60)
     trials = study_at(path).trials
-    assert second.exitcode == 0 and [t.state.name for t in trials] == ['FAIL'] + ['COMPLETE'] * 4
+    assert second.exitcode == 0
+    assert [t.state.name for t in trials] == ['FAIL'] + ['COMPLETE'] * 4
     assert trials[1].params.items() >= begun.items()
 
 @needs_fork
@@ -340,7 +345,8 @@ def test_address(tmp_path, monkeypatch):
 @pytest.mark.fault
 def test_a_storage_that_cannot_be_opened_gets_one_sentence(address):
     with pytest.raises(CourseError, match='cannot be opened') as e: open_storage(address)
-    assert 'secret' not in str(e.value) and '\n' not in str(e.value)
+    assert 'secret' not in str(e.value)
+    assert '\n' not in str(e.value)
 
 def test_fresh_forgets_one_study(path, monkeypatch):
     storage = open_storage(path)
@@ -386,8 +392,11 @@ def test_report_prunes_a_training(pics):
         return train(pics, replace(SMALL, epochs=3, callbacks=(Report(trial),)), quiet=True, device='cpu').accuracy
     table = search(study, fit, 1, quiet=True)
     t = study.trials[0]
-    assert t.state == TrialState.PRUNED and list(t.intermediate_values) == [0, 1] and table.state.tolist() == ['pruned']
-    assert table.score[0] == t.intermediate_values[1] and finished(study) == 1
+    assert t.state == TrialState.PRUNED
+    assert list(t.intermediate_values) == [0, 1]
+    assert table.state.tolist() == ['pruned']
+    assert table.score[0] == t.intermediate_values[1]
+    assert finished(study) == 1
 
 def test_report_tells_what_the_history_says(pics):
     study = optuna.create_study(direction='maximize', pruner=optuna.pruners.NopPruner())
@@ -402,10 +411,14 @@ def test_hold_out_takes_from_training_only(pics):
     before = pics.table.copy()
     inner = hold_out(pics, .25)
     test = set(pics.table.path[pics.valid])
-    assert len(inner) == len(pics.train) and not test & set(inner.table.path)
-    assert len(inner.valid) == pytest.approx(.25 * len(inner), abs=4) and set(inner.y[inner.valid]) == set(range(len(pics.classes)))
-    assert pics.table.equals(before) and not np.shares_memory(inner.x, pics.x)
-    assert (hold_out(pics, .25, seed=1).valid != inner.valid).any() and (hold_out(pics, .25).valid == inner.valid).all()
+    assert len(inner) == len(pics.train)
+    assert not test & set(inner.table.path)
+    assert len(inner.valid) == pytest.approx(.25 * len(inner), abs=4)
+    assert set(inner.y[inner.valid]) == set(range(len(pics.classes)))
+    assert pics.table.equals(before)
+    assert not np.shares_memory(inner.x, pics.x)
+    assert (hold_out(pics, .25, seed=1).valid != inner.valid).any()
+    assert (hold_out(pics, .25).valid == inner.valid).all()
 
 @given(st.integers(1, 6), st.integers(0, 99))
 @settings(max_examples=20, deadline=None)
@@ -416,20 +429,24 @@ def test_choosing_against_all_orders(n, seed):
     found = choosing(valid, test, n=4000)
     for k in range(1, n + 1):
         best = [o[:k][valid[o[:k]].argmax()] for o in orders]
-        assert found.loc[k, 'looks'] == pytest.approx(valid[best].mean(), abs=.05) and found.loc[k, 'is'] == pytest.approx(test[best].mean(), abs=.05)
-    assert found.looks.iloc[-1] == pytest.approx(valid.max()) and found['is'].iloc[-1] == pytest.approx(test[valid.argmax()])
+        assert found.loc[k, 'looks'] == pytest.approx(valid[best].mean(), abs=.05)
+        assert found.loc[k, 'is'] == pytest.approx(test[best].mean(), abs=.05)
+    assert found.looks.iloc[-1] == pytest.approx(valid.max())
+    assert found['is'].iloc[-1] == pytest.approx(test[valid.argmax()])
 
 def test_where_nothing_differs_but_luck_all_of_the_gain_is_optimism():
     rng = np.random.default_rng(0)
     gain = np.mean([(f.iloc[-1] - f.iloc[0]).to_numpy() for f in (choosing(*rng.binomial(200, .8, (2, 40)) / 200, n=300) for _ in range(60))], 0)
-    assert gain[0] > .04 and abs(gain[1]) < .012
+    assert gain[0] > .04
+    assert abs(gain[1]) < .012
 
 def test_right_on(pics):
     learn = make_learner(pics, Recipe('resnet10t', 1), quiet=True, device='cpu')
     r = right_on(learn.model, pics)
     learn.model.eval()
     x, y = next(iter(learn.dls.valid))
-    assert r.shape == (len(pics.valid),) and (r[:len(y)] == (learn.model(x).argmax(1) == y).numpy()).all()
+    assert r.shape == (len(pics.valid),)
+    assert (r[:len(y)] == (learn.model(x).argmax(1) == y).numpy()).all()
 
 
 # ---- explorer ----
@@ -438,7 +455,10 @@ def test_explorer():
     t = pd.DataFrame(dict(state=['complete', 'complete', 'pruned', 'complete'], score=[.6, .7, .9, .65], seconds=1., lr=[1e-3, 1e-2, 1e-1, 3e-3], kind=['a', 'b', 'a', 'b'], test=[.5, .55, .9, .6]))
     e = search_explorer(t, 'lr')
     first, second, third = (e.at(k=k) for k in (1, 2, 3))
-    assert '60.0%, at lr 0.001, kind a. On the test pictures it is 50.0%' in first[1] and '70.0%' in second[1] and '70.0%, at lr 0.01, kind b' in third[1]
-    assert (first[0] != second[0]).any() and (second[0] != third[0]).any()
+    assert '60.0%, at lr 0.001, kind a. On the test pictures it is 50.0%' in first[1]
+    assert '70.0%' in second[1]
+    assert '70.0%, at lr 0.01, kind b' in third[1]
+    assert (first[0] != second[0]).any()
+    assert (second[0] != third[0]).any()
     assert 'test' not in search_explorer(t.drop(columns='test'), 'lr').at(k=1)[1]
     with pytest.raises(CourseError, match='one finished trial'): search_explorer(t[:1], 'lr')
