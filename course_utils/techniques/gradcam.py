@@ -64,7 +64,8 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 def check_map(output, layer):
     "What a layer gives out, if it is a map."
     if is_map(output): return output
-    given = f'numbers of shape {tuple(output.shape)}' if torch.is_tensor(output) else f'a {type(output).__name__}'
+    given = f'a {type(output).__name__}'
+    if torch.is_tensor(output): given = f'numbers of shape {tuple(output.shape)}'
     raise CourseError(f"Grad-CAM needs a layer that gives out a map, (B, C, h, w); '{layer}' gives out {given}: "
                       "name an earlier layer, or take a convolutional model.")
 

@@ -105,10 +105,15 @@ def open_file(path: Path, heart: dict) -> RDBStorage:
     "An SQLite file. Two processes that begin at once would both make its tables, so one waits for the other."
     path.parent.mkdir(parents=True, exist_ok=True)
     patience = dict(connect_args=dict(timeout=60))  # seconds, while another one writes
-    with FileLock(f'{path}.lock', timeout=60): return RDBStorage(f'sqlite:///{path}', engine_kwargs=patience, **heart)
+    with FileLock(f'{path}.lock', timeout=60):
+        return RDBStorage(f'sqlite:///{path}', engine_kwargs=patience, **heart)
 
 # %% ../../nbs/11_search.ipynb #6724b996
-def random_sampler(seed: int | None=0) -> RandomSampler: return RandomSampler(seed)  # None: another one each time
+def random_sampler(
+    seed: int | None=0,  # None: another one each time
+) -> RandomSampler:
+    "Draws settings at random (Bergstra and Bengio 2012)."
+    return RandomSampler(seed)
 
 def tpe_sampler(
     seed: int | None=0,  # None: another one each time
@@ -182,7 +187,8 @@ def search(
         except Exception:
             if not was_taken_over(attempt): raise
             print(f'Trial {attempt.trial.number} {TAKEN}')
-        if not quiet: print(f'{finished(study)} of {n} trials finished, best {best_score(study):.4f}.', end='\r', flush=True)
+        so_far = f'{finished(study)} of {n} trials finished, best {best_score(study):.4f}.'
+        if not quiet: print(so_far, end='\r', flush=True)
     if not quiet: print(f'{n_before} of {n} trials are there. Now {finished(study)}, best {best_score(study):.4f}.')
     return trials_table(study)
 

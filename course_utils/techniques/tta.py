@@ -89,7 +89,8 @@ def average(
 ) -> np.ndarray:                # probabilities `(N, C)`
     "One answer for each picture out of the answers for its views."
     logits = np.asarray(logits, float)
-    if kind not in ('probs', 'logits'): raise CourseError(f"kind is '{kind}', but only probs or logits can be averaged.")
+    if kind not in ('probs', 'logits'):
+        raise CourseError(f"kind is '{kind}', but only probs or logits can be averaged.")
     weights = view_weights(len(logits), beta)
     if kind == 'logits': return softmax(np.tensordot(weights, logits, 1), axis=-1)
     return np.tensordot(weights, softmax(logits, axis=-1), 1)
