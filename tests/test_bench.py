@@ -41,8 +41,8 @@ def test_what_was_not_reached_is_not_a_number_made_up():
     r = bench_row({'ours': [math.inf] * 3, 'peer': [1., 2., 3.]}, 'x')
     assert r['median']['ours'] is None
     assert r['ratio']['peer'] == 0
-    both = bench_row({'ours': [math.inf, 2., math.inf], 'peer': [math.inf, 3., math.inf], 'other': [1., 1., 1.]}, 'x')
-    assert both['ratio']['peer'] == 1.5
+    several = bench_row({'ours': [math.inf, 2., math.inf], 'peer': [math.inf, 3., math.inf], 'other': [1., 1., 1.]}, 'x')
+    assert several['ratio']['peer'] == 1.5
     assert bench_row({'ours': [math.inf], 'peer': [math.inf]}, 'x')['ratio']['peer'] is None
     assert bench_row({'ours': [.000341]}, 'x')['median']['ours'] == .000341
     assert '—' in B.row_line('x', r)
@@ -58,10 +58,10 @@ def test_the_clock():
 
 
 @pytest.mark.parametrize('name, most', [('lr_finder', 1e-5), ('grad_cam', 1e-5), ('tta', 1e-6)])
-def test_peers_say_the_same(name, most):
+def test_peers_say_the_same(name, tolerance):
     r = B.ROWS[name]()
     assert set(r['difference']) == set(r['ratio']), r['difference']
-    assert max(r['difference'].values()) <= most, r['difference']
+    assert max(r['difference'].values()) <= tolerance, r['difference']
 
 
 def test_a_wrong_peer_would_show():

@@ -98,10 +98,10 @@ def test_own_pictures_are_named_from_where_the_learner_stands(tmp_path, monkeypa
 @pytest.mark.fault
 def test_lab_answers_with_the_course_home(tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as s: port = s.getsockname()[1]
-    own = {f'JUPYTER_{n}_DIR': str(tmp_path/n) for n in ('CONFIG', 'DATA', 'RUNTIME')}
+    folders = {f'JUPYTER_{n}_DIR': str(tmp_path/n) for n in ('CONFIG', 'DATA', 'RUNTIME')}
     start = time.monotonic()
     p = subprocess.Popen([*ENTRY, 'lab', '--no-browser', f'--port={port}'], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         env={**os.environ, **own, 'JUPYTER_TOKEN': 'secret'})
+                         env={**os.environ, **folders, 'JUPYTER_TOKEN': 'secret'})
     try:
         get = lambda path: urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=10)
         for _ in range(300):
@@ -121,6 +121,6 @@ def test_lab_answers_with_the_course_home(tmp_path):
         with pytest.raises(OSError): socket.create_connection(('127.0.0.2', port), timeout=2)  # and nobody else is listened to
     finally:
         p.send_signal(signal.SIGTERM)
-        out, _ = p.communicate(timeout=30)
-    assert out.strip().endswith('JupyterLab has stopped.')
+        printed, _ = p.communicate(timeout=30)
+    assert printed.strip().endswith('JupyterLab has stopped.')
     assert p.returncode == 0

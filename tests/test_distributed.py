@@ -19,16 +19,16 @@ TOLERANCE = 1e-3
 
 def command(begins):
     "The page's command that begins so, as this environment runs it."
-    line = next(l for l in COMMANDS if l.startswith(begins))
+    line = next(text for text in COMMANDS if text.startswith(begins))
     return [a for word in shlex.split(line) for a in dict(python=[sys.executable], torchrun=[sys.executable, '-m', 'torch.distributed.run']).get(word, [word])]
 
 
 @pytest.fixture(scope='module')
 def env(tmp_path_factory):
     "One thread a process, no GPU, and nothing but this machine's own loopback."
-    alone = dict(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PET_LOCAL_ADDR='127.0.0.1', COURSE_CACHE=str(tmp_path_factory.mktemp('cache')),
+    settings = dict(OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='', PET_LOCAL_ADDR='127.0.0.1', COURSE_CACHE=str(tmp_path_factory.mktemp('cache')),
                  PYTHONPATH=os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']]))
-    return os.environ | alone | (dict(GLOO_SOCKET_IFNAME='lo') if sys.platform == 'linux' else {})
+    return os.environ | settings | (dict(GLOO_SOCKET_IFNAME='lo') if sys.platform == 'linux' else {})
 
 
 def ended(argv, env, seconds=120):
@@ -40,7 +40,7 @@ def ended(argv, env, seconds=120):
 def curve(path): return json.loads(path.read_text())
 
 
-def off(a, b):
+def difference(a, b):
     "The largest difference of two curves: of each step's loss and of what each epoch's row says, relative."
     assert len(a['steps']) == len(b['steps']) > 0
     assert len(a['epochs']) == len(b['epochs'])
@@ -50,23 +50,23 @@ def off(a, b):
 
 
 @pytest.fixture(scope='module')
-def one(env, tmp_path_factory):
+def one_process(env, tmp_path_factory):
     "One process, with the whole batch."
-    out = tmp_path_factory.mktemp('one')/'one.json'
+    curves = tmp_path_factory.mktemp('one')/'one.json'
     with pytest.MonkeyPatch.context() as m:
         m.setenv('COURSE_CACHE', env['COURSE_CACHE'])
         m.setattr(D.torch.cuda, 'is_available', lambda: False)
-        D.main([*SMALL, '--out', str(out)])
-    return curve(out)
+        D.main([*SMALL, '--out', str(curves)])
+    return curve(curves)
 
 
-def test_two_processes_train_as_one(one, env, tmp_path):
+def test_two_processes_train_as_one(one_process, env, tmp_path):
     ended(command('torchrun') + [*SMALL, '--out', str(tmp_path/'two.json')], env)
     two = curve(tmp_path/'two.json')
-    assert (one['processes'], two['processes']) == (1, 2)
-    assert one['bs'] == two['bs'] == 16
-    print(f'Two processes differ from one by {off(one, two):.1e} of the loss.')
-    assert off(one, two) < TOLERANCE
+    assert (one_process['processes'], two['processes']) == (1, 2)
+    assert one_process['bs'] == two['bs'] == 16
+    print(f'Two processes differ from one by {difference(one_process, two):.1e} of the loss.')
+    assert difference(one_process, two) < TOLERANCE
 
 
 MUTANTS = '''
@@ -87,14 +87,14 @@ D.add = lambda values: values; main('sums'); D.add = true['add']
 main('batch', '--bs', '32')
 '''
 
-def test_what_would_make_them_differ_is_seen(one, env, tmp_path):
+def test_what_would_make_them_differ_is_seen(one_process, env, tmp_path):
     "Gradients of one's own, fastai's order, one process's loss for all, or a batch per process instead of for all."
     (tmp_path/'mutants.py').write_text(MUTANTS)
     ended([*command('torchrun')[:-4], str(tmp_path/'mutants.py'), str(tmp_path), *SMALL], env)
     gradients, order, sums, batch = [curve(tmp_path/f'{name}.json') for name in ('gradients', 'order', 'sums', 'batch')]
-    print('The mutants:', [f'{off(one, m):.1e}' for m in (gradients, order, sums)])
-    assert min(off(one, m) for m in (gradients, order, sums)) > 5 * TOLERANCE
-    assert len(batch['steps']) != len(one['steps'])
+    print('The mutants:', [f'{difference(one_process, m):.1e}' for m in (gradients, order, sums)])
+    assert min(difference(one_process, m) for m in (gradients, order, sums)) > 5 * TOLERANCE
+    assert len(batch['steps']) != len(one_process['steps'])
 
 
 @pytest.mark.fault
@@ -127,13 +127,13 @@ def test_too_few_pictures():
 def test_shares(n, world):
     "The processes' batches side by side are one process's; held-out pictures come once each, in as many batches everywhere."
     def epochs(training, bs, world):
-        out = []
+        curves = []
         for rank in range(world):
             random.seed(0)
             share = D.Share(DataLoader(list(range(n)), bs=bs, shuffle=training, drop_last=training), rank, world)
-            out.append([b.tolist() for b in share])
-            assert len(share) == len(out[-1])
-        return out
+            curves.append([b.tolist() for b in share])
+            assert len(share) == len(curves[-1])
+        return curves
     bs = 4
     if n >= bs * world:
         whole, = epochs(True, bs * world, 1)

@@ -130,16 +130,16 @@ CASES = {
 }
 
 
-def failures(checks, tmp, only=None) -> list:
+def failures(checks, tmp, only_name=None) -> list:
     "Names of the checks that do not say what the table asks for."
-    out = []
+    faults = []
     for i, (name, cases) in enumerate(CASES.items()):
-        for k, (hand, state, found, fix) in enumerate(cases if only in (None, name) else []):
+        for k, (hand, state, found, fix) in enumerate(cases if only_name in (None, name) else []):
             folder = tmp/f'{i}-{k}'
             folder.mkdir(parents=True)
             f = checks[name](**hand(folder))
-            if f.state != state or not all(w in f.found for w in found) or not all(w in f.fix for w in fix) or (state == 'good') == bool(f.fix): out.append((name, k, f))
-    return out
+            if f.state != state or not all(w in f.found for w in found) or not all(w in f.fix for w in fix) or (state == 'good') == bool(f.fix): faults.append((name, k, f))
+    return faults
 
 
 def test_every_check_has_a_broken_machine():
@@ -181,8 +181,8 @@ def test_no_tests_no_browser(): assert check_browser(tests=False) is None
 
 def test_what_is_drawn_in():
     "Requirements of requirements, with extras, and without those of another machine."
-    of = dict(a=['b>1', 'c; sys_platform == "none"', 'd; extra == "x"', 'e; extra == "y"'], b=['a'], d=['f']).get
-    assert drawn_in(['a[x]'], lambda n: of(n, [])) == {'a', 'b', 'd', 'f'}
+    requirements_of = dict(a=['b>1', 'c; sys_platform == "none"', 'd; extra == "x"', 'e; extra == "y"'], b=['a'], d=['f']).get
+    assert drawn_in(['a[x]'], lambda n: requirements_of(n, [])) == {'a', 'b', 'd', 'f'}
     assert {'torch', 'numpy', 'ipywidgets', 'jupyterlab'} <= drawn_in(['fastai', 'jupyterlab', 'ipywidgets'])
     assert 'pytest' not in drawn_in(['fastai', 'timm', 'albumentations'])
 
@@ -233,6 +233,7 @@ def test_findings_in_html_are_text():
     assert 'role="status"' in html
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_make_doctor_with_a_cache_that_cannot_be_written(tmp_path):
     "The real command on this machine, with one thing broken."
@@ -243,68 +244,68 @@ def test_make_doctor_with_a_cache_that_cannot_be_written(tmp_path):
     assert r.returncode == 1, r.stdout + r.stderr
     assert len(r.stderr.strip().splitlines()) == 1, r.stdout + r.stderr
     assert 'bad (Writing)' in r.stderr.replace('Packages, ', ''), r.stdout + r.stderr
-    assert all(any(f'  {name}: ' in l for l in lines) for name in CHECKS)
+    for name in CHECKS: assert any(f'  {name}: ' in line for line in lines)
     assert 'COURSE_CACHE=' in r.stdout
     assert '`' not in r.stdout
     assert all(f'✓ good  {name}:' in r.stdout for name in ('Fonts', 'Weights', 'Photographs', 'Without a network'))
 
 
 def test_round_trip_only_the_number_itself_counts():
-    said = []
-    trip = RoundTrip(said.append)
+    reported = []
+    trip = RoundTrip(reported.append)
     trip.answered(dict(new=0))
     trip.answered(dict(new=trip.number - 1))
-    assert not said
+    assert not reported
     assert not trip.is_back
     trip.answered(dict(new=trip.number))
     trip.answered(dict(new=trip.number))
-    assert [f.state for f in said] == ['good']
-    assert said[0].name == 'Sliders'
+    assert [f.state for f in reported] == ['good']
+    assert reported[0].name == 'Sliders'
 
 
 def test_round_trip_without_a_page():
     import asyncio
-    said = []
-    trip = RoundTrip(said.append)
+    reported = []
+    trip = RoundTrip(reported.append)
     trip.every_s = .01
     thread = threading.Thread(target=lambda: asyncio.run(trip.run()))  # the browser tests leave a loop running in this one
     thread.start()
     thread.join(60)
-    assert [f.state for f in said] == ['bad']
-    assert 'nothing back' in said[0].found
-    assert 'make lab' in said[0].fix
+    assert [f.state for f in reported] == ['bad']
+    assert 'nothing back' in reported[0].found
+    assert 'make lab' in reported[0].fix
     trip.answered(dict(new=trip.number))
-    assert said[-1].state == 'good', 'a late answer counts'
+    assert reported[-1].state == 'good', 'a late answer counts'
 
 
 # ---- the pre-flight ----
 
-HERE = dict(train_s=.2, valid_s=.1, rest_s=.4, what='a network')
-ENTRY = dict(seconds=300., preflight=HERE, spent=dict(train=200., valid=60., rest=40.))
+THIS_MACHINE = dict(train_s=.2, valid_s=.1, rest_s=.4, what='a network')
+ENTRY = dict(seconds=300., preflight=THIS_MACHINE, spent=dict(train=200., valid=60., rest=40.))
 
 
-def machine(**times): return {**HERE, **{f'{k}_s': HERE[f'{k}_s'] * v for k, v in times.items()}}
+def machine(**times): return {**THIS_MACHINE, **{f'{k}_s': THIS_MACHINE[f'{k}_s'] * v for k, v in times.items()}}
 
 
-@pytest.mark.parametrize('here, seconds', [
+@pytest.mark.parametrize('this_machine, seconds', [
     (machine(), 300), (machine(train=2), 500), (machine(valid=2), 360), (machine(rest=2), 340), (machine(train=2, valid=2, rest=2), 600),
     (machine(train=1 / 50, valid=1 / 50), 45.2)], ids=['same', 'training', 'inference', 'rest', 'all', 'a GPU'])
-def test_rule_of_three(here, seconds):
-    parts = P.predicted(ENTRY, here)
+def test_rule_of_three(this_machine, seconds):
+    parts = P.predicted(ENTRY, this_machine)
     assert sum(parts.values()) == pytest.approx(seconds)
     assert set(parts) == set(P.PARTS)
 
 
 def test_the_median_run_decides():
     "Not the last one, in whose pre-flight the machine may have been busy; figures of another network are left out."
-    busy, other = dict(ENTRY, preflight=machine(train=3, valid=3, rest=3)), dict(ENTRY, preflight={**machine(train=1 / 9), 'what': 'another network'})
-    total = lambda *runs: sum(P.predicted(dict(runs[0], earlier=list(runs[1:])), HERE).values())
+    busy, other_network = dict(ENTRY, preflight=machine(train=3, valid=3, rest=3)), dict(ENTRY, preflight={**machine(train=1 / 9), 'what': 'another network'})
+    total = lambda *runs: sum(P.predicted(dict(runs[0], earlier=list(runs[1:])), THIS_MACHINE).values())
     assert total(busy) == pytest.approx(100)
-    assert total(busy, ENTRY, ENTRY) == total(ENTRY, busy, ENTRY, other) == pytest.approx(300)
+    assert total(busy, ENTRY, ENTRY) == total(ENTRY, busy, ENTRY, other_network) == pytest.approx(300)
 
 
 def test_runs_before_are_kept_until_the_lesson_changes():
-    run = lambda s: dict(spent=dict(train=s, valid=0., rest=0.), preflight=HERE, seconds=s, predicted_s=1.)
+    run = lambda s: dict(spent=dict(train=s, valid=0., rest=0.), preflight=THIS_MACHINE, seconds=s, predicted_s=1.)
     old = dict(run(100.), earlier=[run(110.), run(200.), run(90.), run(95.), run(105.)])
     assert [r['spent']['train'] for r in T.earlier_runs(old, 100.)] == [100., 110., 90., 95.]
     assert set(T.earlier_runs(old, 100.)[0]) == {'spent', 'preflight'}
@@ -312,10 +313,10 @@ def test_runs_before_are_kept_until_the_lesson_changes():
     assert T.earlier_runs({}, 100.) == T.earlier_runs(dict(seconds=3., preflight=None), 100.) == []
 
 
-@pytest.mark.parametrize('entry, here', [({}, HERE), (ENTRY, None), ({**ENTRY, 'preflight': None}, HERE), ({**ENTRY, 'spent': None}, HERE),
-                                         (dict(seconds=300.), HERE), (ENTRY, {**HERE, 'what': 'another network'})])
-def test_nothing_is_predicted_from_nothing(entry, here):
-    assert P.predicted(entry, here) is None
+@pytest.mark.parametrize('entry, this_machine', [({}, THIS_MACHINE), (ENTRY, None), ({**ENTRY, 'preflight': None}, THIS_MACHINE), ({**ENTRY, 'spent': None}, THIS_MACHINE),
+                                         (dict(seconds=300.), THIS_MACHINE), (ENTRY, {**THIS_MACHINE, 'what': 'another network'})])
+def test_nothing_is_predicted_from_nothing(entry, this_machine):
+    assert P.predicted(entry, this_machine) is None
     assert P.in_minutes(None) == 'not known yet'
 
 
@@ -337,6 +338,7 @@ def test_preflight_says_each_lesson_at_each_profile(tmp_path, monkeypatch):
     with pytest.raises(CourseError, match="no measured lesson '07': there are 00_a, 01_b"): P.preflight('07', measure)
 
 
+@pytest.mark.slow
 def test_a_preflight_that_fails_is_said(capsys):
     assert T.time_in_process('no profile') is None
     assert "No pre-flight, so nothing is predicted (COURSE_PROFILE is 'no profile'" in capsys.readouterr().out
@@ -345,9 +347,9 @@ def test_a_preflight_that_fails_is_said(capsys):
 def test_the_kept_predictions_were_right():
     "Within 30 % of what each lesson took at profile cpu, on the machine that ran them all."
     kept = {name: e['cpu'] for name, e in json.loads((ROOT/'results'/'lessons.json').read_text()).items() if name[0].isdigit()}
-    off = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items()}
-    assert len(off) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))), off
-    assert max(map(abs, off.values())) <= .3, off
+    errors = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items()}
+    assert len(errors) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))), errors
+    assert max(map(abs, errors.values())) <= .3, errors
 
 
 def test_report_of_predicted_and_obtained():
@@ -359,6 +361,7 @@ def test_report_of_predicted_and_obtained():
     assert len(T.comparison([('02_c', None, 50.)])) == 2
 
 
+@pytest.mark.slow
 def test_seconds_are_told_apart(tmp_path):
     "The main thread trains, looks and sleeps; the watch must see which is which."
     import torch
@@ -383,6 +386,7 @@ def test_seconds_are_told_apart(tmp_path):
     assert most(seconds(lambda: time.sleep(.05))) == 'rest'
 
 
+@pytest.mark.slow
 def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
     "Twice through the command: first nothing is known, then what was kept predicts, and both stand side by side."
     import nbformat
@@ -395,28 +399,28 @@ def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
         model, x = nn.Sequential(*[nn.Linear(256, 256) for _ in range(8)]), torch.rand(512, 256)
         end = time.monotonic() + 2.5
         while time.monotonic() < end: model(x).square().mean().backward()""")]), path)
-    monkeypatch.setattr(lessons, 'list_notebooks', lambda only: [path])
+    monkeypatch.setattr(lessons, 'list_notebooks', lambda only_name: [path])
     monkeypatch.setattr(T, 'BUDGET_S', {})
     monkeypatch.setenv('COURSE_SPENT', str(scratch/'spent.json'))  # as SAVE=1 does
     measure, kept_figures = lessons.time_in_process, []
-    def once(name):  # really measured, once
+    def time_once(name):  # really measured, once
         if not kept_figures: kept_figures.append(measure(name))
         return kept_figures[0]
-    monkeypatch.setattr(lessons, 'time_in_process', once)
+    monkeypatch.setattr(lessons, 'time_in_process', time_once)
     lessons.main(['--profile', 'smoke'])
-    said = capsys.readouterr().out
-    assert '00_probe, predicted: not known yet.' in said
-    assert 'within' not in said
+    reported = capsys.readouterr().out
+    assert '00_probe, predicted: not known yet.' in reported
+    assert 'within' not in reported
     seconds = float(json.loads((scratch/'spent.json').read_text())['train'])
     assert seconds > 0, 'the watch in the kernel saw the training'
-    T.save_run(path, nbformat.read(path, 4), 40., 'smoke', scratch, once('smoke'))
+    T.save_run(path, nbformat.read(path, 4), 40., 'smoke', scratch, time_once('smoke'))
     entry = json.loads((tmp_path/'results'/'lessons.json').read_text())['00_probe']['smoke']
     assert sum(entry['spent'].values()) == pytest.approx(40, abs=.2)
     assert entry['preflight']['train_s'] > 0
     assert entry['predicted_s'] is None
     lessons.main(['--profile', 'smoke'])
-    said = capsys.readouterr().out
-    assert '00_probe, predicted: 0.7 minutes (training ' in said
-    assert ' 40 s ' in said
-    assert 'Predicted within 30 %' in said
+    reported = capsys.readouterr().out
+    assert '00_probe, predicted: 0.7 minutes (training ' in reported
+    assert ' 40 s ' in reported
+    assert 'Predicted within 30 %' in reported
     shutil.rmtree(scratch)

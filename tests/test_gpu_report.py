@@ -45,17 +45,17 @@ def test_a_way_is_what_it_says():
     seen = []
     class Net(torch.nn.Conv2d):
         def forward(self, x):
-            out = super().forward(x)
-            after.append(self.weight.detach().clone())
-            seen.append((out.dtype, x.is_contiguous(memory_format=torch.channels_last), self.weight.is_contiguous(memory_format=torch.channels_last)))
-            return out.mean((2, 3))
+            logits = super().forward(x)
+            seen_weights.append(self.weight.detach().clone())
+            seen.append((logits.dtype, x.is_contiguous(memory_format=torch.channels_last), self.weight.is_contiguous(memory_format=torch.channels_last)))
+            return logits.mean((2, 3))
     net, x, y = Net(3, 4, 3), torch.randn(2, 3, 8, 8), torch.tensor([0, 1])
-    before, after = net.weight.detach().clone(), []
+    weights, seen_weights = net.weight.detach().clone(), []
     for way in (dict(bf16=False, channels_last=False), dict(bf16=True, channels_last=False), dict(bf16=True, channels_last=True)):
         assert G.stepper(net, x, y, compiled=False, **way)(2) > 0
     assert seen == [(torch.float32, False, False)] * 2 + [(torch.bfloat16, False, False)] * 2 + [(torch.bfloat16, True, True)] * 2
-    assert torch.equal(net.weight, before), 'each way trains a network of its own'
-    assert all(torch.equal(a, before) and not torch.equal(b, before) and b.dtype == torch.float32 for a, b in zip(after[::2], after[1::2]))
+    assert torch.equal(net.weight, weights), 'each way trains a network of its own'
+    assert all(torch.equal(a, weights) and not torch.equal(b, weights) and b.dtype == torch.float32 for a, b in zip(seen_weights[::2], seen_weights[1::2]))
 
 
 def test_without_a_compiler(results):

@@ -83,8 +83,8 @@ def attribute_findings(folder):
     lines = (folder/'.gitattributes').read_text().splitlines()
     named = {line.split()[0] for line in lines if line.endswith(' linguist-generated')}
     exported = set(exported_modules(folder))
-    out = [f'.gitattributes does not name {name}' for name in sorted(exported - named)]
-    return out + [f'.gitattributes names {name}, which is edited by hand' for name in sorted(named - exported)]
+    faults = [f'.gitattributes does not name {name}' for name in sorted(exported - named)]
+    return faults + [f'.gitattributes names {name}, which is edited by hand' for name in sorted(named - exported)]
 
 
 def test_gitattributes(): assert not attribute_findings(ROOT)
@@ -117,27 +117,27 @@ def imgs_without_alt(html):
 
 def notebook_findings(nb, name, is_lesson=False):
     "What a reader, a screen reader or a merge would trip over."
-    out = []
-    if 'widgets' in nb['metadata']: out.append('widget state is saved: GitHub refuses to show such notebooks')
-    if clean(nb) != nb: out.append('outputs or metadata are not clean: run make tidy')
-    if is_lesson and not any(c.get('outputs') for c in nb['cells']): out.append('a lesson without outputs')
+    faults = []
+    if 'widgets' in nb['metadata']: faults.append('widget state is saved: GitHub refuses to show such notebooks')
+    if clean(nb) != nb: faults.append('outputs or metadata are not clean: run make tidy')
+    if is_lesson and not any(c.get('outputs') for c in nb['cells']): faults.append('a lesson without outputs')
     for n, c in enumerate(nb['cells'], 1):
         source = ''.join(c['source'])
         if c['cell_type'] == 'markdown':
-            if n == 1 and re.search(r'^>.*\n\s*\S', source, re.M): out.append('cell 1: text after the summary, which nbdev leaves out of the site')
-            if imgs_without_alt(source) or re.search(r'!\[\s*\]\(', source): out.append(f'cell {n}: a picture without alt text')
+            if n == 1 and re.search(r'^>.*\n\s*\S', source, re.M): faults.append('cell 1: text after the summary, which nbdev leaves out of the site')
+            if imgs_without_alt(source) or re.search(r'!\[\s*\]\(', source): faults.append(f'cell {n}: a picture without alt text')
             for line in source.splitlines():
                 # A published number names its source, by a link or in words, in the same line.
-                if re.search(r'\b\d{1,3}\.\d+ ?%', line) and not re.search(r'\]\(|[Ss]ource|doi', line): out.append(f'cell {n}: a measured number typed by hand: {line.strip()[:80]}')
+                if re.search(r'\b\d{1,3}\.\d+ ?%', line) and not re.search(r'\]\(|[Ss]ource|doi', line): faults.append(f'cell {n}: a measured number typed by hand: {line.strip()[:80]}')
         for o in c.get('outputs', []):
             data = o.get('data', {})
-            if o['output_type'] == 'error': out.append(f"cell {n}: an error, {o['ename']}")
-            if WIDGET in data: out.append(f'cell {n}: a widget, which no published page can show')
+            if o['output_type'] == 'error': faults.append(f"cell {n}: an error, {o['ename']}")
+            if WIDGET in data: faults.append(f'cell {n}: a widget, which no published page can show')
             for mime in data:
                 alt = o['metadata'].get(mime, {}).get('alt') or re.search(r'^#\|[ \t]*fig-alt:[ \t]*\S', source, re.M)
-                if mime.startswith('image/') and not alt and not 'text/html' in data: out.append(f'cell {n}: a figure without alt text (#| fig-alt: …)')
-            if imgs_without_alt(''.join(data.get('text/html', ''))): out.append(f'cell {n}: an <img> without alt text')
-    return [f'{name}: {f}' for f in out]
+                if mime.startswith('image/') and not alt and not 'text/html' in data: faults.append(f'cell {n}: a figure without alt text (#| fig-alt: …)')
+            if imgs_without_alt(''.join(data.get('text/html', ''))): faults.append(f'cell {n}: an <img> without alt text')
+    return [f'{name}: {f}' for f in faults]
 
 
 @pytest.mark.parametrize('name', NOTEBOOKS)
@@ -195,8 +195,8 @@ PICTURES = ('.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff', '
 
 def file_findings(name, text):
     "What belongs to one machine. Text in notebooks is searched as it is stored, outputs included."
-    out = [f'{name}: a path of one machine: {m.group()}' for m in PATHS.finditer(text)]
-    return out + [f'{name}: an address of a package index: {m.group()}' for m in INDEX.finditer(text)]
+    faults = [f'{name}: a path of one machine: {m.group()}' for m in PATHS.finditer(text)]
+    return faults + [f'{name}: an address of a package index: {m.group()}' for m in INDEX.finditer(text)]
 
 
 def picture_findings(names):
@@ -229,12 +229,12 @@ def test_picture_guard_bites(): assert len(picture_findings(['nbs/images/a.webp'
 
 def constraint_findings(text, installed):
     "Every line a version, and every installed package at its version."
-    lines = [l for l in text.splitlines() if l and not l.startswith('#')]
-    out = [f'not name==version: {l}' for l in lines if not re.fullmatch(r'[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+', l)]
+    lines = [line for line in text.splitlines() if line and not line.startswith('#')]
+    faults = [f'not name==version: {line}' for line in lines if not re.fullmatch(r'[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+', line)]
     norm = lambda n: re.sub(r'[-_.]+', '-', n).lower()
-    locked = {norm(l.split('==')[0]): l.split('==')[1] for l in lines if '==' in l}
-    own = {'pip', 'setuptools', 'wheel', 'course-utils'}
-    return out + [f'{n} is {v}, constraints.txt says {locked.get(norm(n))}' for n, v in installed if norm(n) not in own and locked.get(norm(n)) != v]
+    locked = {norm(line.split('==')[0]): line.split('==')[1] for line in lines if '==' in line}
+    own_tools = {'pip', 'setuptools', 'wheel', 'course-utils'}
+    return faults + [f'{n} is {v}, constraints.txt says {locked.get(norm(n))}' for n, v in installed if norm(n) not in own_tools and locked.get(norm(n)) != v]
 
 
 def test_constraints():
@@ -263,10 +263,10 @@ def sidebar_findings(folder, made=()):
     listed = list(entries(config['website']['sidebar']['contents']))
     notebooks = [p.relative_to(folder).as_posix() for p in (folder/'nbs').rglob('*.ipynb') if '.ipynb_checkpoints' not in p.parts]
     pages = set(notebooks) | {f'nbs/{name}.ipynb' for name in made}
-    out = [f'{n} is not in the sidebar of _quarto.yml' for n in sorted(pages - set(listed))]
-    out += [f'_quarto.yml lists {n}, which is not there' for n in sorted(set(listed) - pages)]
+    faults = [f'{n} is not in the sidebar of _quarto.yml' for n in sorted(pages - set(listed))]
+    faults += [f'_quarto.yml lists {n}, which is not there' for n in sorted(set(listed) - pages)]
     order = [n for n in listed if re.match(r'nbs/\d', n)]
-    return out + ([] if order == sorted(order) else ['the lessons are out of order in the sidebar'])
+    return faults + ([] if order == sorted(order) else ['the lessons are out of order in the sidebar'])
 
 
 def test_sidebar(): assert not sidebar_findings(ROOT, page_names())

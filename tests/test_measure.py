@@ -39,36 +39,36 @@ def kept(path): return json.loads(path.read_text())['runs']
 def test_measure_goes_on(tmp_path):
     "A kept run is kept; a changed setting is measured again; what is no longer asked for goes."
     calls, path = [], tmp_path/'x.json'
-    one = lambda trial: calls.append(trial.seed) or dict(v=trial.seed)
+    measure_one = lambda trial: calls.append(trial.seed) or dict(v=trial.seed)
     def stops(trial):
         if trial.seed == 1: raise KeyboardInterrupt
-        return one(trial)
+        return measure_one(trial)
     with pytest.raises(KeyboardInterrupt): measure('x', tiny(range(3)), stops, path, quiet)
     assert calls == [0]
     assert list(kept(path)) == ['a, seed 0']
-    assert measure('x', tiny(range(3)), one, path, quiet) == 2
+    assert measure('x', tiny(range(3)), measure_one, path, quiet) == 2
     assert calls == [0, 1, 2]
-    assert measure('x', tiny(range(3)), one, path, quiet) == 0
-    assert measure('x', tiny([1], limit=101), one, path, quiet) == 1
+    assert measure('x', tiny(range(3)), measure_one, path, quiet) == 0
+    assert measure('x', tiny([1], limit=101), measure_one, path, quiet) == 1
     assert list(kept(path)) == ['a, seed 1']
     assert [p.name for p in tmp_path.iterdir()] == ['x.json']
 
 
 @pytest.mark.parametrize('stale', ['settings', 'data', 'versions'])
 def test_what_was_measured_otherwise_is_measured_again(tmp_path, stale):
-    path, one = tmp_path/'x.json', lambda trial: dict(v=1)
-    measure('x', tiny([0]), one, path, quiet)
+    path, measure_one = tmp_path/'x.json', lambda trial: dict(v=1)
+    measure('x', tiny([0]), measure_one, path, quiet)
     old = json.loads(path.read_text())
     old['runs']['a, seed 0'][stale] = {'other': 1}
     path.write_text(json.dumps(old))
-    assert measure('x', tiny([0]), one, path, quiet) == 1
+    assert measure('x', tiny([0]), measure_one, path, quiet) == 1
 
 
 def test_settings_that_are_functions_are_told_apart(tmp_path):
-    path, one = tmp_path/'x.json', lambda trial: dict(v=1)
-    assert measure('x', tiny([0], head=linear_head), one, path, quiet) == 1
-    assert measure('x', tiny([0], head=linear_head), one, path, quiet) == 0
-    assert measure('x', tiny([0], head=article_head), one, path, quiet) == 1
+    path, measure_one = tmp_path/'x.json', lambda trial: dict(v=1)
+    assert measure('x', tiny([0], head=linear_head), measure_one, path, quiet) == 1
+    assert measure('x', tiny([0], head=linear_head), measure_one, path, quiet) == 0
+    assert measure('x', tiny([0], head=article_head), measure_one, path, quiet) == 1
 
 
 def test_killed_measurement_goes_on(tmp_path):
@@ -135,10 +135,10 @@ def test_snapshots_are_measured_too(tmp_path):
     r = kept(tmp_path/'schedules.json')['SGDR ×2, seed 0']
     assert len(r['ensemble_right']) == len(r['right'])
     assert r['snapshots_at'] == [1, 3]
-    by = measured('schedules')
-    assert set(by) == {'SGDR ×2', 'SGDR ×2, ensemble', 'one-cycle'}
-    assert by['SGDR ×2, ensemble'].right[0].tolist() == [int(v) for v in r['ensemble_right']]
-    assert by['SGDR ×2, ensemble'].loss[0].tolist() == r['ensemble_loss']
+    by_arm = measured('schedules')
+    assert set(by_arm) == {'SGDR ×2', 'SGDR ×2, ensemble', 'one-cycle'}
+    assert by_arm['SGDR ×2, ensemble'].right[0].tolist() == [int(v) for v in r['ensemble_right']]
+    assert by_arm['SGDR ×2, ensemble'].loss[0].tolist() == r['ensemble_loss']
 
 
 def test_a_share_is_a_share_and_takes_the_same_steps(monkeypatch):
@@ -184,10 +184,10 @@ def test_measured_keeps_to_the_seeds_all_have(tmp_path):
     runs = write(tmp_path, 'x', dict(a=.9, b=.2), seeds=3)
     del runs['b, seed 1']
     (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
-    by = measured('x')
-    assert by['a'].right.shape == by['b'].loss.shape == (2, 40)
-    assert by['a'].seconds == 2.
-    assert by['a'].right[1].tolist() == [int(v) for v in runs['a, seed 2']['right']]
+    by_arm = measured('x')
+    assert by_arm['a'].right.shape == by_arm['b'].loss.shape == (2, 40)
+    assert by_arm['a'].seconds == 2.
+    assert by_arm['a'].right[1].tolist() == [int(v) for v in runs['a, seed 2']['right']]
     assert measured('nothing') == {}
     assert 'Not measured yet' in measured_on('nothing')
 

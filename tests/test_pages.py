@@ -57,6 +57,7 @@ def small(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_line_of_the_sheet_runs(sheet, small, tmp_path):
     "In their order, in one kernel, as they stand; only the epochs are cut to one."
     assert len(LINES) == len(ROWS) >= 18
@@ -120,24 +121,24 @@ def recipe(sheet):
 def test_the_recipe_leaves_out_what_did_not_help(ladder, sheet, capsys):
     ladder({'baseline': .6, '+ augmentation': .7, '+ transfer': .7, '+ found rate': .6, '+ one-cycle': .8})
     table = recipe(sheet)[0]
-    said = capsys.readouterr().out
-    assert "climb(climbed('+ one-cycle', without=['+ transfer', '+ found rate']))" in said
-    assert 'pretrained' not in said
-    assert 'schedule=one_cycle' in said
-    assert '5 seeds' in said
+    printed = capsys.readouterr().out
+    assert "climb(climbed('+ one-cycle', without=['+ transfer', '+ found rate']))" in printed
+    assert 'pretrained' not in printed
+    assert 'schedule=one_cycle' in printed
+    assert '5 seeds' in printed
     assert list(table.index) == ['+ augmentation', '+ transfer', '+ found rate', '+ one-cycle']
     assert list(table.iloc[:, 1]) == ['better', 'not told apart', 'worse', 'better']
 
 
 def test_without_a_ladder_both_pages_say_so(tmp_path, monkeypatch, sheet, capsys):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
-    says = sheet['measured_on']('ladder') + '\n'
-    assert says.startswith('Not measured yet: ')
+    sentence = sheet['measured_on']('ladder') + '\n'
+    assert sentence.startswith('Not measured yet: ')
     assert recipe(sheet) == []
-    assert capsys.readouterr().out == says
+    assert capsys.readouterr().out == sentence
     shown = run_cells(cells('index')[1:], {})
     assert [type(s).__name__ for s in shown] == ['Markdown']
-    assert capsys.readouterr().out == says
+    assert capsys.readouterr().out == sentence
 
 
 def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys):

@@ -46,21 +46,21 @@ def python_files(folder: Path) -> list:
 
 def import_findings(folder: Path) -> list:
     "Imports that go upwards; anything of the package that imports scripts or tests; files that bend the path."
-    out = []
+    faults = []
     for path in python_files(folder):
         place = path.relative_to(folder)
         module = '.'.join(place.with_suffix('').parts)
         package = module.removesuffix('.__init__') if path.name == '__init__.py' else module.rpartition('.')[0]
         if place.as_posix() == 'course_utils/__main__.py': continue  # the commands: see below
-        own = room_of(module)
+        own_room = room_of(module)
         tree = ast.parse(path.read_text())
         for line, name in imported_modules(tree, package):
             room = room_of(name)
-            if room == 'tests': out.append(f'{place}:{line} imports tests')
-            elif own in FLOOR and room in FLOOR and own != room and FLOOR[room] >= FLOOR[own]:
-                out.append(f'{place}:{line} imports {name}: {own} lies below {room}')
-        if 'sys.path.insert' in path.read_text(): out.append(f'{place} bends sys.path')
-    return out
+            if room == 'tests': faults.append(f'{place}:{line} imports tests')
+            elif own_room in FLOOR and room in FLOOR and own_room != room and FLOOR[room] >= FLOOR[own_room]:
+                faults.append(f'{place}:{line} imports {name}: {own_room} lies below {room}')
+        if 'sys.path.insert' in path.read_text(): faults.append(f'{place} bends sys.path')
+    return faults
 
 
 def test_no_import_goes_upwards(): assert not import_findings(ROOT)
@@ -118,7 +118,7 @@ def test_the_commands_are_imported_when_they_are_called():
 
 # ---- the way of one picture ----
 
-WAY = """
+WAY_OF_A_PICTURE = """
 import sys
 from course_utils.config import root
 from course_utils.data.pictures import load_pictures
@@ -156,10 +156,10 @@ print(passed)
 
 
 @pytest.fixture(scope='module')
-def way(tmp_path_factory):
+def stages_of_a_picture(tmp_path_factory):
     "For each stage the modules in the order in which they are first entered: load, augment, train, report."
     env = dict(os.environ, COURSE_CACHE=str(tmp_path_factory.mktemp('cache')), PYTHONPATH=os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']]))
-    r = subprocess.run([sys.executable, '-c', WAY], cwd=ROOT, capture_output=True, text=True, env=env)
+    r = subprocess.run([sys.executable, '-c', WAY_OF_A_PICTURE], cwd=ROOT, capture_output=True, text=True, env=env)
     assert r.returncode == 0, r.stderr
     return ast.literal_eval(r.stdout.splitlines()[-1])
 
@@ -170,9 +170,9 @@ def in_order(names, wanted) -> list:
 
 
 @pytest.mark.slow
-def test_a_picture_passes_the_rooms_in_order(way):
+def test_a_picture_passes_the_rooms_in_order(stages_of_a_picture):
     "It is found, decoded, split; augmented; made a network, a batch, a training and probabilities; reported. Each place is entered once a stage, and none of a higher floor."
-    load, augment, training, report = way
+    load, augment, training, report = stages_of_a_picture
     found = ['data.pictures', 'data.sources', 'data.decode']
     assert in_order(load, found) == found
     trained = ['training.train', 'training.learner', 'models', 'data.loader', 'training.run']
@@ -185,7 +185,7 @@ def test_a_picture_passes_the_rooms_in_order(way):
 
 
 @pytest.mark.slow
-def test_what_a_picture_does_not_need_is_not_entered(way):
+def test_what_a_picture_does_not_need_is_not_entered(stages_of_a_picture):
     "No drawing, no classroom, no doctor on the way."
-    rooms = {name.split('.')[0] for modules in way for name in modules}
+    rooms = {name.split('.')[0] for modules in stages_of_a_picture for name in modules}
     assert not rooms & {'show', 'explorers', 'advice', 'classroom', 'machine'}

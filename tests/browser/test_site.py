@@ -188,6 +188,7 @@ DRAG = """fig => new Promise(done => {
 })"""
 
 
+@pytest.mark.timing
 def test_drag_to_paint(visit):
     "From a slider's event to the frame after it. Under 30 ms on a quiet machine; asserted with room for a busy one."
     record, rounds = os.environ.get('COURSE_RECORD'), {}  # `make bench` asks: five rounds, kept as they come
@@ -295,6 +296,7 @@ def test_print_and_reduced_motion(visit):
     assert page.evaluate("[...document.querySelectorAll('main *, #quarto-sidebar *')].every(o => parseFloat(getComputedStyle(o).transitionDuration) === 0)")
 
 
+@pytest.mark.timing
 def test_first_paint(browser, at):
     "First contentful paint with the processor slowed down four times. Under 1 s on a quiet machine; on a busy one, no more than five times that of a page of three lines."
     times = {}
