@@ -259,7 +259,9 @@ def test_table_says_coarse_and_blank(pics):
     t = G.layer_table(model, x)
     assert list(t['map']) == ['32×32', '16×16', '8×8', '4×4', '2×2', '2×2']
     assert list(t.stride) == [2, 4, 8, 16, 32, 32]
-    with torch.no_grad(): model.classifier.weight.copy_(-model.classifier.weight.abs()); model.classifier.bias.zero_()
+    with torch.no_grad():
+        model.classifier.weight.copy_(-model.classifier.weight.abs())
+        model.classifier.bias.zero_()
     t = G.layer_table(model, x)
     assert t.blank['bn2'] == 1, "the last map is nought or more here, and every weight is below nought"
     assert 'Blank for 100%' in G.layer_words(t, 'bn2')
@@ -272,8 +274,12 @@ def test_score_without_masks_knows_where_the_evidence_is():
     "A model that answers to brightness in the left upper quarter only: hiding that is worse than hiding anything else."
     class Quarter(nn.Module):
         pretrained_cfg = dict(mean=(0., 0., 0.), std=(1., 1., 1.))
-        def __init__(self): super().__init__(); self.w = nn.Parameter(torch.ones(1))
-        def forward(self, x): s = 4 * self.w * (x[:, :, :16, :16].mean((1, 2, 3)) - x.mean((1, 2, 3)) - .2); return torch.stack([-s, s], 1)
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(1))
+        def forward(self, x):
+            s = 4 * self.w * (x[:, :, :16, :16].mean((1, 2, 3)) - x.mean((1, 2, 3)) - .2)
+            return torch.stack([-s, s], 1)
     x = np.full((5, 32, 32, 3), 40, np.uint8)
     x[:, :16, :16] = 220
     at, off = np.zeros((2, 5, 32, 32), np.float32)

@@ -219,28 +219,6 @@ def smallest_enough(
     shown = table.index[is_enough | is_best][0]
     return table.assign(verdict=verdicts), by_mean, shown
 
-# %% ../../nbs/08_scaling.ipynb #371b531e
-def relative_change(
-    small, large,   # losses of the same pictures by two models: `(N,)`, or `(seeds, N)`
-    n: int=2000,    # resamples
-    seed: int=0,
-) -> tuple[float, float, float]:  # mean of `large` over mean of `small`, less one; its 95 % interval
-    """By what share the mean loss changes from one model to another. Bootstrap over pictures, and over seeds where there are
-    rows; paired. Raises `CourseError` where the losses are not of the same pictures and seeds."""
-    small = np.atleast_2d(np.asarray(small, float))
-    large = np.atleast_2d(np.asarray(large, float))
-    if small.shape != large.shape:
-        raise CourseError(f'The losses have shapes {small.shape} and {large.shape}, but they must be of the same pictures and seeds.')
-    rng = np.random.default_rng(seed)
-    def draw(k):
-        "How often each of k is drawn, as weights."
-        return rng.multinomial(k, np.full(k, 1 / k), n) / k
-    seeds, pictures = map(draw, small.shape)
-    def means(losses): return ((seeds @ losses) * pictures).sum(1)
-    low, high = np.quantile(means(large) / means(small) - 1, [.025, .975])
-    change = large.mean() / small.mean() - 1
-    return float(change), float(low), float(high)
-
 # %% ../../nbs/08_scaling.ipynb #a1b7952e
 def by_variant(
     runs: dict,  # what results/scaling.json holds under `runs`
