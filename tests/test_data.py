@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from course_utils import config
-from course_utils.data import pictures as data
+from course_utils.data import decode, sources
 from course_utils.config import CourseError, profile
 from course_utils.data.pictures import load_pictures
 from course_utils.data.sources import photo
@@ -53,7 +53,7 @@ def test_unknown_profile(monkeypatch):
 def test_in_a_notebook_the_sentence_stands_alone():
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
-    with capture_output() as out: InteractiveShell.instance().run_cell("from course_utils.data import load_pictures; load_pictures('moon')")
+    with capture_output() as out: InteractiveShell.instance().run_cell("from course_utils.data.pictures import load_pictures; load_pictures('moon')")
     assert 'Traceback' not in out.stdout + out.stderr and "There is no data set named 'moon'" in out.stdout + out.stderr
 
 
@@ -261,7 +261,7 @@ def test_subset_keeps_the_held_out_pictures():
 
 def test_decoded_once(folder, monkeypatch):
     first = load_pictures(str(folder), size=32)
-    monkeypatch.setattr(data, 'read_picture', None)  # any decoding would fail now
+    monkeypatch.setattr(decode, 'read_picture', None)  # any decoding would fail now
     assert np.array_equal(load_pictures(str(folder), size=32).x, first.x)
 
 
@@ -389,16 +389,16 @@ def fetched(tmp_path, monkeypatch):
 
 def test_a_fetched_set_is_known_by_its_name(fetched, monkeypatch):
     monkeypatch.setenv('COURSE_DATA', 'pets')
-    assert data.data_names() == ['solar', 'pets']
+    assert sources.data_names() == ['solar', 'pets']
     pics = load_pictures(size=32)
     assert (len(pics.train), len(pics.valid), pics.classes) == (12, 6, ['cat', 'dog'])
-    assert 'Pets: subset, 18 pictures.' in pics.report() and data.how_many() == 'Pets: subset, 18 pictures' == data.how_many('pets')
+    assert 'Pets: subset, 18 pictures.' in pics.report() and sources.subset_note() == 'Pets: subset, 18 pictures' == sources.subset_note('pets')
     assert 'Pets: subset, 18 pictures.' in load_pictures(str(fetched), size=32).report()
 
 
 def test_a_whole_set_says_so(fetched):
     (fetched/'about.json').write_text(json.dumps(dict(title='Pets', pictures=7_349, subset=False, beside=['trimaps'])))
-    assert data.how_many(str(fetched)) == 'Pets: all of its 7,349 pictures'
+    assert sources.subset_note(str(fetched)) == 'Pets: all of its 7,349 pictures'
 
 
 def test_the_card_says_how_many(fetched, monkeypatch):
@@ -413,6 +413,6 @@ def test_the_card_says_how_many(fetched, monkeypatch):
 @pytest.mark.fault
 def test_an_about_of_somebody_else_is_passed_by(fetched, text):
     (fetched/'about.json').write_bytes(text.encode('latin1'))
-    assert data.about(str(fetched)) == {} and data.how_many(str(fetched)) == ''
+    assert sources.data_facts(str(fetched)) == {} and sources.subset_note(str(fetched)) == ''
     shutil.rmtree(fetched/'trimaps')
     assert len(load_pictures(str(fetched), size=32)) == 18

@@ -1,0 +1,265 @@
+"""How a folder of pictures is laid out: decided from what is seen in it, by the first of these that fits.
+
+1. What the learner asks for: `csv=`, `pattern=`.
+2. `part_folders`: train/ and valid/ or test/ (under any usual name, see `parts`) with class folders in them. What lies beside is no class.
+3. `parts_in_classes`: class folders that hold train/ and test/ inside.
+4. `lists.part_lists`: train.txt and val.txt or test.txt.
+5. `class_folders`: a folder for each class. A table beside that says otherwise is refused.
+6. `tables.folder_tables`: a table with a column of files and a column of classes.
+
+A folder that holds nothing but one other folder is gone through first. What fits none of these is refused, with what was
+seen and what to pass. Nothing is passed by unmentioned: what is left out stands in the notes."""
+import os, re
+from collections import Counter
+from pathlib import Path
+
+from course_utils.config import CourseError
+from course_utils.data.lists import part_lists
+from course_utils.data.listing import Folder, contents_in_words, counted, list_folder, some_names
+from course_utils.data.parts import found_splits, is_beside, is_generic, name_words, part_of
+from course_utils.data.rows import Layout, Reading, Rows, to_layout
+from course_utils.data.tables import chosen_table, folder_tables, is_same_partition
+
+
+def read_layout(
+    folder,              # the folder of a data set
+    reading: Reading,
+    beside: tuple = (),  # names of folders that are known to be no classes
+) -> Layout:
+    "Lists a folder as its author meant it. Raises `CourseError` where it cannot be told, or there is nothing in it to learn."
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise CourseError(f"There is no folder {folder}: COURSE_DATA needs a folder of class folders or the name of a data set.")
+    tree = list_folder(folder)
+    tree.entries = {name: entry for name, entry in tree.entries.items() if name not in beside}
+    if reading.pattern: found = by_pattern(tree, reading.pattern)
+    elif reading.csv: found = chosen_table(reading.csv, str(folder), reading)
+    else: found = as_it_lies(tree, reading)
+    return to_layout(tree.name, found, reading)
+
+
+def as_it_lies(tree: Folder, reading: Reading) -> Rows:
+    "The first kind of layout that fits."
+    outer = tree
+    tree, notes = innermost(tree)
+    found = part_folders(tree) or parts_in_classes(tree) or part_lists(outer) or class_folders(tree, outer, reading)
+    if not found and reading.csv is not False: found = folder_tables(outer, reading)
+    if not found: raise no_classes(outer)
+    if tree is not outer:
+        found.read_as += f', in {os.path.relpath(tree.path, outer.path)}/'
+        found.notes = notes + found.notes
+    return found
+
+
+def innermost(tree: Folder) -> tuple[Folder, list]:
+    "The folder in which the folders lie side by side: what holds nothing but one other folder is gone through. Returns notes, too."
+    notes = []
+    while True:
+        holding = [folder for folder in tree.folders if folder.holds_pictures]
+        if len(holding) != 1 or not any(folder.holds_pictures for folder in holding[0].folders): return tree, notes
+        if len(tree.pictures) > len(holding[0].all_files): return tree, notes
+        notes += beside_notes(tree, holding)
+        tree = holding[0]
+
+
+# ---- folders that are classes ----
+
+def class_children(folder: Folder) -> list:
+    "The folders in a folder that are classes: neither masks, nor what only says 'images', nor a copy of the whole."
+    holding = [child for child in folder.folders if child.holds_pictures]
+    names = {child.name for child in holding}
+    children = [child for child in holding if not is_copy(child, names)]
+    children = less(children, lambda child: is_beside(child.name))
+    if all(is_generic(child.name) for child in children): return []
+    return less(children, lambda child: part_of(child.name) not in (None, 'train'))
+
+
+def less(children: list, is_left_out) -> list:
+    "Without some, if what remains are still two classes or tells nothing by its names; else all: 'masks' may be a class."
+    remaining = [child for child in children if not is_left_out(child)]
+    if len(remaining) >= 2 or remaining and all(is_generic(child.name) for child in remaining): return remaining
+    return children
+
+
+def is_copy(child: Folder, sibling_names: set) -> bool:
+    "Does a folder hold the same folders as the one around it?"
+    inner = {folder.name for folder in child.folders if folder.holds_pictures}
+    return len(inner) >= 2 and inner <= sibling_names
+
+
+def labelled_files(folder: Folder, part: str = '') -> list:  # rows
+    "The files of class folders, each under its folder's name, and of the others, without a class."
+    rows = [(path, '', part) for path in folder.pictures]
+    children = class_children(folder)
+    for child in children: rows += [(path, child.name, part) for path in child.all_files]
+    if children: return rows
+    for child in folder.folders:
+        if not is_beside(child.name): rows += [(path, '', part) for path in child.all_files]
+    return rows
+
+
+def beside_notes(folder: Folder, used: list) -> list:
+    "A sentence on the folders that are none of those that are used."
+    others = [child for child in folder.folders if child not in used]
+    if not others: return []
+    shown = [f'{child.name}/ ({contents_in_words(child)})' for child in others]
+    return [f"No class, and left out of {folder.name}/: {some_names(shown, 8)}."]
+
+
+def lost_below(folders: list) -> dict:
+    "What cannot be followed in some folders: path → why."
+    lost = {}
+    for folder in folders: lost |= folder.all_lost
+    return lost
+
+
+# ---- the kinds ----
+
+def part_folders(tree: Folder) -> Rows | None:
+    "train/ and valid/ or test/, with class folders in them."
+    holding = [folder for folder in tree.folders if folder.holds_pictures]
+    splits = found_splits(folder.name for folder in holding)
+    if not splits: return None
+    if len(splits) > 1:
+        names = some_names(folder.name for folder in holding)
+        raise CourseError(f"The folders of {tree.name} name classes and parts at once ({names}): sort them into train/ and valid/ with class folders in them, or pass a pattern with both, such as pattern=r'^(?P<label>.+)_(?P<split>train|test)/'.")
+    [parts] = splits.values()
+    rows, notes, used, lost = [], [], [], {}
+    for folder in holding:
+        part = parts.get(folder.name)
+        if part in (None, 'unlabelled'): continue
+        used.append(folder)
+        inner, inner_notes = innermost(folder)
+        notes += inner_notes
+        if class_children(inner): notes += beside_notes(inner, class_children(inner))
+        rows += labelled_files(inner, part)
+        lost |= folder.all_lost
+    if not any(label and part == 'train' for _, label, part in rows): return None
+    names = called(used, parts)
+    return Rows(rows, f"class folders in {', '.join(names.values())}", beside_notes(tree, used) + notes, lost, names)
+
+
+def called(folders: list, parts: dict) -> dict:  # part → names of its folders
+    "How the parts are called where they lie."
+    names = {}
+    for folder in folders:
+        part = parts[folder.name]
+        names[part] = f"{names[part]} and {folder.name}/" if part in names else f'{folder.name}/'
+    return {part: names[part] for part in ('train', 'valid', 'test') if part in names}
+
+
+def parts_in_classes(tree: Folder) -> Rows | None:
+    "cats/train, cats/test, dogs/train, dogs/test."
+    classes = [folder for folder in tree.folders if folder.holds_pictures]
+    splits = {folder.name: found_splits(inner.name for inner in folder.folders) for folder in classes}
+    if len(classes) < 2 or not any(splits.values()): return None
+    missing = [name for name, split in splits.items() if len(split) != 1]
+    if missing:
+        raise CourseError(f"Some folders of {tree.name} hold parts such as train/ and test/, and {some_names(missing)} do not: give every class the same parts, or move away what is no class.")
+    rows, notes = [], []
+    for folder in classes:
+        [parts] = splits[folder.name].values()
+        used = [inner for inner in folder.folders if parts.get(inner.name) in ('train', 'valid', 'test')]
+        for inner in used: rows += [(path, folder.name, parts[inner.name]) for path in inner.all_files]
+        notes += beside_notes(folder, used)
+        if folder.files: notes.append(f"{counted(len(folder.files), 'file')} right in {folder.name}/, outside its parts: left out.")
+    return Rows(rows, 'class folders, with the parts inside each', beside_notes(tree, classes) + notes, lost_below(classes))
+
+
+def class_folders(tree: Folder, outer: Folder, reading: Reading) -> Rows | None:
+    "A folder for each class."
+    classes = class_children(tree)
+    if not classes: return None
+    check_same_inside(tree, classes)
+    rows = [(path, child.name, '') for child in classes for path in child.all_files]
+    notes = beside_notes(tree, classes)
+    if tree.pictures: notes.append(f"{counted(len(tree.pictures), 'picture')} right in {tree.name}/, in no class folder: left out.")
+    unused = [child for child in tree.folders if child not in classes]
+    lost = {path: reason for path, reason in tree.all_lost.items() if not any(path.startswith(child.path + os.sep) for child in unused if child.holds_pictures)}
+    found = Rows(rows, f'class folders in {tree.name}/', notes, lost)
+    if reading.csv is not False: check_table(outer, found, reading)
+    return found
+
+
+def check_same_inside(tree: Folder, classes: list):
+    "Raises `CourseError` where each folder holds the same folders: either may be the classes."
+    inside = [{inner.name for inner in child.folders if inner.holds_pictures} for child in classes]
+    if len(classes) < 2 or len(inside[0]) < 2 or any(names != inside[0] for names in inside): return
+    outer, inner = some_names(child.name for child in classes), some_names(sorted(inside[0]))
+    raise CourseError(f"Every folder of {tree.name} ({outer}) holds the same folders ({inner}), so either may be the classes: give load_pictures one of the outer folders if the inner are, or pass pattern=r'^(?P<label>[^/]+)/' for the outer, r'^[^/]+/(?P<label>[^/]+)/' for the inner as classes.")
+
+
+def check_table(outer: Folder, found: Rows, reading: Reading):
+    "Raises `CourseError` where a table names the files and puts them into other classes than the folders do."
+    try: table = folder_tables(outer, reading)
+    except CourseError: return
+    if not table: return
+    labels = {path: label for path, label, _ in table.rows}
+    shared = [(labels[path], folder) for path, folder, _ in found.rows if path in labels]
+    if is_same_partition([label for label, _ in shared], [folder for _, folder in shared]): return
+    names = some_names(sorted({folder for _, folder in shared}))
+    raise CourseError(f"{outer.name} has folders ({names}) and {table.read_as}, and they do not agree: pass csv='…' with that table's name to read it, or csv=False to take the folders as classes.")
+
+
+# ---- the class in the name ----
+
+def by_pattern(tree: Folder, pattern: str) -> Rows:
+    "Files whose name (or path, where the pattern has a /) matches: the group `label`, else the first, is the class; a group `split` is the part."
+    try: expression = re.compile(pattern)
+    except re.error as e: raise CourseError(f"pattern={pattern!r} is no regular expression ({e}): try one such as {EXAMPLE}.") from None
+    if not expression.groups: raise CourseError(f"pattern={pattern!r} has no group, so it names no class: put the class in brackets, as in {EXAMPLE}.")
+    group = 'label' if 'label' in expression.groupindex else 1
+    splits = found_splits(folder.name for folder in tree.folders if folder.holds_pictures)
+    parts = next(iter(splits.values())) if len(splits) == 1 else {}
+    rows, unmatched = [], []
+    for path in tree.all_files:
+        relative = Path(os.path.relpath(path, tree.path))
+        match = expression.search(relative.as_posix() if '/' in pattern else relative.name)
+        label = match[group] if match else None
+        if not label: unmatched.append(relative.as_posix())
+        else: rows.append((path, label, file_part(match, relative, parts)))
+    if not rows: raise CourseError(f"pattern={pattern!r} matches none of the {len(unmatched):,} files of {tree.name}, such as {some_names(unmatched, 3)}: try one such as {suggested_pattern(unmatched)}.")
+    if any(part in ('', 'unlabelled') for _, _, part in rows): rows = [(path, label, '') for path, label, _ in rows]
+    notes = [f"{counted(len(unmatched), 'file')} whose name does not match the pattern, left out: {some_names(unmatched, 3)}."] if unmatched else []
+    return Rows(rows, f'classes in the names, by the pattern {pattern}', notes, tree.all_lost)
+
+
+def file_part(match: re.Match, relative: Path, parts: dict) -> str:
+    "The part of a file: what the pattern's group says, else the folder it lies in."
+    if 'split' in match.re.groupindex: return part_of(match['split'] or '') or ''
+    return parts.get(relative.parts[0], '')
+
+
+EXAMPLE = r"pattern=r'^(?P<label>[^_.]+)'"
+PATTERNS = (  # with the class before the first mark, before the number, behind the last mark
+    r'^(?P<label>[^._\-\s]+)[._\-\s]',
+    r'^(?P<label>.*?[^\W\d_])[._\-\s]*\d+\.\w+$',
+    r'[._\-\s](?P<label>[^._\-\s]+)\.\w+$',
+)
+
+
+def suggested_pattern(names: list) -> str:
+    "The pattern that finds two or more classes, each several times, in nearly all names; else an example."
+    names = [Path(name).name for name in names]
+    for pattern in PATTERNS:
+        matches = [re.search(pattern, name) for name in names]
+        labels = Counter(match['label'] for match in matches if match)
+        is_telling = any(not label.isdigit() for label in labels)
+        if is_telling and labels.total() >= .9 * len(names) and 2 <= len(labels) <= len(names) / 2: return f"pattern=r'{pattern}'"
+    return EXAMPLE
+
+
+# ---- nothing fits ----
+
+def no_classes(tree: Folder) -> CourseError:
+    "What was seen, and what to pass."
+    pictures = [path for path in tree.all_files if path in set(tree.pictures)] or tree.all_files
+    if not tree.holds_pictures:
+        lost = f" ({contents_in_words(tree)})" if tree.all_lost else ''
+        return CourseError(f"{tree.path} has no pictures in class folders{lost}: it needs one folder for each class, with that class's pictures in it.")
+    tables = [os.path.basename(path) for path in tree.all_files if path.lower().endswith(('.csv', '.tsv', '.jsonl'))]
+    folders = some_names(f'{folder.name}/' for folder in tree.folders if folder.holds_pictures)
+    seen = f"{counted(len(pictures), 'picture')} ({some_names([os.path.basename(path) for path in pictures], 3)})"
+    if folders: seen += f', in {folders}'
+    if tables: seen += f', and the tables {some_names(tables)}, none of which names them'
+    return CourseError(f"{tree.path} has no class folders that tell its pictures apart, but {seen}: make one folder for each class, pass csv='…' with a table of files and classes, or, where the class stands in the name, {suggested_pattern(pictures)}.")
