@@ -14,6 +14,7 @@ from course_utils.data.pictures import load_pictures
 from course_utils.data.sources import photo
 from course_utils.data.decode import read_picture
 from course_utils.data.split import stratified_split
+from course_utils.show.draw import heat
 
 
 @pytest.fixture(autouse=True)
@@ -365,8 +366,8 @@ def test_workers_draw_differently(workers):
 
 
 def test_heat_grows_lighter_and_takes_a_flat_map():
-    a = data.heat(np.array([[0., .5, 1.]]), 0, 1)
-    assert a[0, 0].sum() < a[0, 1].sum() < a[0, 2].sum() and data.heat(np.zeros((2, 2)), 0, 0).shape == (2, 2, 3)
+    a = heat(np.array([[0., .5, 1.]]), 0, 1)
+    assert a[0, 0].sum() < a[0, 1].sum() < a[0, 2].sum() and heat(np.zeros((2, 2)), 0, 0).shape == (2, 2, 3)
 
 
 # ---- what make data has fetched ----

@@ -65,12 +65,12 @@ def innermost(tree: Folder) -> tuple[Folder, list]:
 # ---- folders that are classes ----
 
 def class_children(folder: Folder) -> list:
-    "The folders in a folder that are classes: neither masks, nor what only says 'images', nor a copy of the whole."
+    "The folders in a folder that are classes: neither masks, nor parts, nor what only says 'images', nor a copy of the whole."
     holding = [child for child in folder.folders if child.holds_pictures]
     names = {child.name for child in holding}
     children = [child for child in holding if not is_copy(child, names)]
     children = less(children, lambda child: is_beside(child.name))
-    if all(is_generic(child.name) for child in children): return []
+    if all(is_generic(child.name) for child in children) or found_splits(names): return []
     return less(children, lambda child: part_of(child.name) not in (None, 'train'))
 
 

@@ -31,7 +31,7 @@ def list_files(folder: Folder) -> dict:  # part → path
     for path in sorted(folder.files, key=len):
         part = part_of(Path(path).stem) if os.path.splitext(path)[1].lower() in LIST_ENDINGS else None
         if part and part != 'unlabelled': lists.setdefault(part, path)
-    return lists
+    return {part: lists[part] for part in ('train', 'valid', 'test') if part in lists}
 
 
 def list_lines(path: str, index: FileIndex) -> tuple[list, int]:  # of (path, label); how many lines name no file

@@ -1,5 +1,6 @@
 """From what a folder was seen to hold to a table: spellings of a class become one, a part is held out, and what does not
-fit is refused. Every kind of layout (`layouts`, `tables`) ends here, so the rules stand once."""
+fit is refused. Every kind of layout (`layouts`, `lists`, `tables`) ends here, so the rules stand once."""
+import unicodedata
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -72,8 +73,9 @@ def one_spelling(table: pd.DataFrame) -> list:
     for name in names:
         spelled = spelling.setdefault(class_key(name), name)
         if spelled == name: continue
-        difference = 'in case' if spelled.casefold() != name and spelled.casefold() == name.casefold() else 'in how accents are composed'
-        notes.append(f"'{spelled}' and '{name}' differ only {difference}: they are one class, '{spelled}'.")
+        is_same_text = unicodedata.normalize('NFC', spelled) == unicodedata.normalize('NFC', name)
+        difference = 'how accents are composed' if is_same_text else 'case'
+        notes.append(f"'{spelled}' and '{name}' differ only in {difference}: they are one class, '{spelled}'.")
     if notes: table['label'] = [spelling[class_key(label)] for label in table.label]
     return list(dict.fromkeys(notes))
 
@@ -100,16 +102,14 @@ def pooled(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
 
 def in_parts(name: str, table: pd.DataFrame, found: Rows) -> tuple[pd.DataFrame, list]:
     "The training part and one held out: the valid part, or the test part where there is none."
-    part_names = {part: rows for part, rows in table.groupby('split', sort=False)}
-    train = part_names.pop('train', table[:0])
+    by_part = dict(list(table.groupby('split', sort=False)))
+    train = by_part.pop('train', table[:0])
     classes = set(train.label) - {''}
     if not classes: raise CourseError(f"{name} has no training pictures whose class is known: name the training part train, or pass split='random' to split all labelled pictures anew.")
     notes = []
     usable = {}
-    for part in ('valid', 'test'):
-        if part not in part_names: continue
-        rows = part_names[part]
-        if classes & set(rows.label): usable[part] = rows
+    for part, rows in by_part.items():
+        if part in ('valid', 'test') and classes & set(rows.label): usable[part] = rows
         else: notes.append(unlabelled_note(found.called(part), rows))
     check_trained(name, classes, usable, found)
     train, more_notes = labelled(train)
@@ -117,7 +117,7 @@ def in_parts(name: str, table: pd.DataFrame, found: Rows) -> tuple[pd.DataFrame,
     if not usable:
         notes.append(f"So no part is held out as the folder lies: a share of {found.called('train')} is held out instead.")
         return train.assign(split=''), notes
-    held_out, *unused = usable
+    held_out, *unused = sorted(usable, key=('valid', 'test').index)
     for part in unused:
         notes.append(f"{found.called(part)} ({counted(len(usable[part]), 'file')}) stays unseen: {found.called(held_out)} is held out.")
     valid, more_notes = labelled(usable[held_out])
