@@ -1,6 +1,8 @@
 "Faults: whatever is killed, full, tampered with or oddly named, it ends in one plain sentence, or in nothing lost."
 import hashlib, html, json, os, re, subprocess, sys, threading, time
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,24 +14,29 @@ from jupyter_client.manager import start_new_kernel
 from PIL import Image
 
 from course_utils import config
-from course_utils.data import pictures as data
-from course_utils.report import stats as report
-from course_utils.training import train as T
 from course_utils.config import CourseError
-from course_utils.data.pictures import load_pictures
+from course_utils.data import decode
 from course_utils.data.decode import read_picture
+from course_utils.data.pictures import load_pictures
+from course_utils.report.cards import Card
+from course_utils.report.stats import compare
+from course_utils.show.draw import grid
+from course_utils.show.figures import dots, show
 from course_utils.techniques.imbalance import BalancedLoss, BalancedSampler
 from course_utils.techniques.lr_finder import lr_find
-from course_utils.training.untouched import state_of
 from course_utils.training.keep import digests
-from course_utils.training.train import fit, train
 from course_utils.training.learner import make_learner
+from course_utils.training.recipe import Recipe
+from course_utils.training.train import fit, train
+from course_utils.training.untouched import learner_state
 
 from .conftest import pytest_terminal_summary
 
 pytestmark = pytest.mark.fault
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = dict(arch='resnet10t', epochs=1, quiet=True, device='cpu')
+SMALL = Recipe('resnet10t', 1)
+train_on_cpu = partial(train, quiet=True, device='cpu')
+learner_on_cpu = partial(make_learner, quiet=True, device='cpu')
 
 
 @pytest.fixture(scope='module')
@@ -50,10 +57,14 @@ from pathlib import Path
 import nbformat, numpy as np
 from PIL import Image
 from course_utils import config
-from course_utils.data import pictures as data
-from course_utils.training import train as T
+from course_utils.data import decode
 from course_utils.data.pictures import load_pictures
-from data_scripts import lessons
+from course_utils.training import keep
+from course_utils.training.learner import History
+from course_utils.training.recipe import Recipe
+from course_utils.training.train import train
+from data_scripts.lessons import notebooks as lessons
+RECIPE = Recipe('resnet10t', 2)
 top, out, start = Path(sys.argv[1]), {}, time.perf_counter()
 def took(what): print(f'{what}: {time.perf_counter() - start:.1f} s', file=sys.stderr, flush=True)
 pics = load_pictures('solar', size=32, limit=160, cache=False)
@@ -67,7 +78,7 @@ def child(f):
 def ended(pid): return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def use(cache): os.environ['COURSE_CACHE'] = str(top/cache)
-def training(): return T.train(pics, 'resnet10t', 2, keep=True, quiet=True, device='cpu').probs
+def training(): return train(pics, RECIPE, keep=True, quiet=True, device='cpu').probs
 def reading(): return np.asarray(load_pictures('solar', size=32, limit=160).x)
 
 def patch(module, name, then):
@@ -81,12 +92,12 @@ def second(real):
     def f(self): real(self); len(self.rows) == 1 and die()
     return f
 POINTS = {
-    'training, after an epoch': (training, T.History, 'after_epoch', second),
-    'training, in the numbers': (training, T.np, 'savez', half_bytes),
-    'training, in the weights': (training, T.torch, 'save', lambda real: lambda state, path: (Path(path).write_bytes(b'half'), die())),
+    'training, after an epoch': (training, History, 'after_epoch', second),
+    'training, in the numbers': (training, keep.np, 'savez', half_bytes),
+    'training, in the weights': (training, keep.torch, 'save', lambda real: lambda state, path: (Path(path).write_bytes(b'half'), die())),
     'training, before the end': (training, config.os, 'rename', instead),
     'training, kept just now': (training, config.os, 'rename', after),
-    'reading, in the pictures': (reading, data.np, 'save', half_bytes),
+    'reading, in the pictures': (reading, decode.np, 'save', half_bytes),
     'reading, in the list': (reading, Path, 'write_text', half_text),
     'reading, before the end': (reading, config.os, 'rename', instead),
     'reading, kept just now': (reading, config.os, 'rename', after),
@@ -145,7 +156,7 @@ def capped():
     large = load_pictures('solar', size=128, limit=360, cache=False)
     room = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize() + 1000 * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    go = lambda bs: T.train(large, 'resnet10t', 1, bs=bs, quiet=True, device='cpu')
+    go = lambda bs: train(large, Recipe('resnet10t', 1, bs=bs), quiet=True, device='cpu')
     try: go(256); says = ''
     except config.CourseError as e: says = str(e)
     (top/'capped').write_text(says)
@@ -185,15 +196,19 @@ def test_killed_there_the_same_comes_again(forks, point):
     r = forks[0][point]
     assert r['killed'] == -9, 'it was not killed'
     assert r['kept'] == point.endswith('kept just now'), 'half of it looks whole'
-    assert r['again'] == 0 and r['same'], forks[2]
+    assert r['again'] == 0, forks[2]
+    assert r['same'], forks[2]
 
 
 def test_two_kernels_on_one_empty_cache(forks):
     out, top, err = forks
     assert out['both'] == [0, 0], err
     a, b = (np.load(top/f'both{k}.npz') for k in (0, 1))
-    assert np.array_equal(a['probs'], b['probs']) and np.array_equal(a['x'], b['x']) and np.array_equal(a['probs'], np.load(top/'training.npy'))
-    assert not out['both left'] and all(len(list((top/'both'/d).iterdir())) == 1 for d in ('runs', 'pictures'))
+    assert np.array_equal(a['probs'], b['probs'])
+    assert np.array_equal(a['x'], b['x'])
+    assert np.array_equal(a['probs'], np.load(top/'training.npy'))
+    assert not out['both left']
+    assert all(len(list((top/'both'/d).iterdir())) == 1 for d in ('runs', 'pictures'))
 
 
 def test_two_writers_of_one_file(forks):
@@ -210,12 +225,16 @@ def test_a_notebook_whose_saving_is_killed_is_the_old_one(forks):
 def test_a_cap_on_memory(forks):
     "What the sentence says fits was tried: training with it goes through under the same cap."
     code, says, trained = forks[0]['capped']
-    assert code == 0 and '256 pictures of 128×128' in says and re.search(r'pass bs=\d+,', says) and trained, (says, forks[2])
+    assert code == 0, (says, forks[2])
+    assert '256 pictures of 128×128' in says, (says, forks[2])
+    assert re.search(r'pass bs=\d+,', says), (says, forks[2])
+    assert trained, (says, forks[2])
 
 
 def test_ten_thousand_pictures(forks):
     code, r = forks[0]['many']
-    assert code == 0 and (r['n'], r['valid']) == (10_000, 2_500)
+    assert code == 0
+    assert (r['n'], r['valid']) == (10_000, 2_500)
     print(f"10,000 pictures: {r['seconds']:.1f} s, {r['grew'] / 1e6:.0f} MB for {r['bytes'] / 1e6:.0f} MB of pixels")
     assert r['grew'] < 4 * r['bytes'] + 50e6, r
 
@@ -236,9 +255,14 @@ ERRORS = [torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.
 
 @pytest.mark.parametrize('error', ERRORS, ids=lambda e: str(e)[:12])
 def test_the_batch_that_fits_is_told(pics, error):
-    with pytest.raises(CourseError) as e: train(pics, bs=32, head=full_from([10], error), **SMALL)
-    assert 'of 32 pictures of 32×32' in str(e.value) and 'pass bs=4,' in str(e.value) and '\n' not in str(e.value)
-    train(pics, bs=4, head=full_from([10], error), **SMALL)  # 8 would do to train, but twice as many are shown at once for validation; and a quarter is kept to spare
+    recipe = replace(SMALL, bs=32, head=full_from([10], error))
+    with pytest.raises(CourseError) as e: train_on_cpu(pics, recipe)
+    message = str(e.value)
+    assert 'of 32 pictures of 32×32' in message
+    assert 'pass bs=4,' in message
+    assert '\n' not in message
+    # 8 would do to train, but twice as many are shown at once for validation; and a quarter is kept to spare
+    train_on_cpu(pics, replace(recipe, bs=4))
 
 
 def test_a_thread_that_gets_no_room_ever_after_is_told(pics):
@@ -247,36 +271,41 @@ def test_a_thread_that_gets_no_room_ever_after_is_told(pics):
         def forward(self, x):
             if threading.current_thread() is threading.main_thread(): raise RuntimeError('could not create a primitive')
             return super().forward(x)
-    with pytest.raises(CourseError, match='restart the kernel and pass bs=16,'): train(pics, bs=32, head=Spoilt, **SMALL)
+    with pytest.raises(CourseError, match='restart the kernel and pass bs=16,'):
+        train_on_cpu(pics, replace(SMALL, bs=32, head=Spoilt))
 
 
 def test_where_not_even_two_fit_a_smaller_size_is_told(pics):
-    with pytest.raises(CourseError, match='nor of 2: .* smaller size'): train(pics, bs=32, head=full_from([0], ERRORS[0]), **SMALL)
+    recipe = replace(SMALL, bs=32, head=full_from([0], ERRORS[0]))
+    with pytest.raises(CourseError, match='nor of 2: .* smaller size'): train_on_cpu(pics, recipe)
 
 
 def test_trying_what_fits_changes_nothing(pics):
     room = [10]
-    learn = make_learner(pics, 'resnet10t', bs=32, head=full_from(room, ERRORS[0]), quiet=True, device='cpu')
+    learn = learner_on_cpu(pics, replace(SMALL, bs=32, head=full_from(room, ERRORS[0])))
     before = [p.clone() for p in learn.model.parameters()]
     with pytest.raises(CourseError, match='bs=4'): fit(learn, 1)
-    assert all(p.grad is None and torch.equal(p, was) for p, was in zip(learn.model.parameters(), before))
-    seen = {int(b) for name, b in learn.model.named_buffers() if name.endswith('num_batches_tracked')}
-    assert seen == {1} and learn.xb == (None,), 'the step that failed counts once; trying adds nothing'
-    was = state_of(learn)
+    assert all(p.grad is None for p in learn.model.parameters())
+    assert all(torch.equal(p, old) for p, old in zip(learn.model.parameters(), before))
+    counts = {int(b) for name, b in learn.model.named_buffers() if name.endswith('num_batches_tracked')}
+    assert counts == {1}, 'the step that failed counts once; trying adds nothing'
+    assert learn.xb == (None,)
+    state = learner_state(learn)
     with pytest.raises(CourseError, match='bs=4'): lr_find(learn, n=5)
-    assert state_of(learn) == was
+    assert learner_state(learn) == state
     room[0] = 64
     fit(learn, 1)
     assert np.isfinite(learn.history.rows[-1]['valid_loss'])
 
 
 def test_another_error_stays_what_it_is(pics):
-    with pytest.raises(RuntimeError, match='^mat1 and mat2$'): train(pics, bs=32, head=full_from([9], RuntimeError('mat1 and mat2')), **SMALL)
+    recipe = replace(SMALL, bs=32, head=full_from([9], RuntimeError('mat1 and mat2')))
+    with pytest.raises(RuntimeError, match='^mat1 and mat2$'): train_on_cpu(pics, recipe)
 
 
 def test_more_pictures_than_memory(monkeypatch):
     def no_room(*_, **__): raise MemoryError
-    monkeypatch.setattr(data, 'np', SimpleNamespace(**{**vars(np), 'empty': no_room}))
+    monkeypatch.setattr(decode, 'np', SimpleNamespace(**vars(np) | {'empty': no_room}))
     with pytest.raises(CourseError, match='2,624 pictures of 1024×1024 pixels need 8,254 MB'): load_pictures('solar', size=1024, cache=False)
 
 
@@ -289,9 +318,11 @@ from course_utils.data.pictures import load_pictures
 from course_utils.machine.preflight import figures
 from course_utils.techniques.gradcam import maps_of
 from course_utils.techniques.layer_groups import inspect_groups
+from dataclasses import replace
 from course_utils.techniques.ladder import climb, climbed
 from course_utils.techniques.lr_finder import lr_find
-from course_utils.training.untouched import state_of
+from course_utils.training.recipe import Recipe
+from course_utils.training.untouched import learner_state
 from course_utils.techniques.scaling import costs
 from course_utils.techniques.search import open_study, random_sampler, search
 from course_utils.training.train import fit, train
@@ -300,12 +331,13 @@ from course_utils.techniques.transfer import fit_head, frozen_features
 from course_utils.techniques.tta import symmetric_views, tta
 from course_utils.techniques.near_duplicates import near_duplicates
 pics = load_pictures('solar', size=32, limit=160)
-learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu'); fit(learn, 1)
+learn = make_learner(pics, Recipe('resnet10t', 1), quiet=True, device='cpu')
+fit(learn, 1)
 study = open_study('s', random_sampler())
-long = dict(arch='resnet10t', epochs=500, quiet=True, device='cpu')
+long, cpu = Recipe('resnet10t', 500), dict(quiet=True, device='cpu')
 hooks = lambda: [len(d) for m in learn.model.modules() for k, d in vars(m).items() if 'hooks' in k]
 averaged, coarse, kept_features = tta(learn.model, pics)[0], maps_of(learn.model, pics.x[:4]), frozen_features(learn.model, pics, pics.valid)[0]
-was, hooked, cbs = state_of(learn), hooks(), list(learn.cbs)
+was, hooked, cbs = learner_state(learn), hooks(), list(learn.cbs)
 weights = {k: v.clone() for k, v in learn.model.state_dict().items()}
 def untouched():
     same = all(torch.equal(v, weights[k]) for k, v in learn.model.state_dict().items())
@@ -313,7 +345,7 @@ def untouched():
 '''
 STOPPED = {  # what is stopped, and what must hold in the same kernel afterwards
     'load_pictures': ("load_pictures('solar', size=96)", "assert not list((cache_dir()/'pictures').glob('.*')); load_pictures('solar', size=96, limit=50)"),
-    'lr_find': ('lr_find(learn, 1e-9, 1e-8, n=5000)', 'assert state_of(learn) == was; lr_find(learn, n=5); assert state_of(learn) == was'),
+    'lr_find': ('lr_find(learn, 1e-9, 1e-8, n=5000)', 'assert learner_state(learn) == was; lr_find(learn, n=5); assert learner_state(learn) == was'),
     # each leaves the model alone, so this comes before what trains it
     'tta': ('tta(learn.model, pics, symmetric_views() * 500)', 'assert untouched() and np.array_equal(tta(learn.model, pics)[0], averaged)'),
     'maps_of': ('maps_of(learn.model, np.repeat(pics.x, 300, 0))', 'assert untouched() and np.allclose(maps_of(learn.model, pics.x[:4]), coarse)'),
@@ -324,8 +356,8 @@ STOPPED = {  # what is stopped, and what must hold in the same kernel afterwards
     'preflight': ("figures('smoke', seconds=600)", "assert figures('smoke', seconds=0)['train_s'] > 0 and not torch.is_autocast_enabled('cpu')"),
     'fit': ('fit(learn, 500)', "assert hooks() == hooked and list(learn.cbs) == cbs; fit(learn, 1); assert learn.history.rows[-1]['valid_loss'] > 0"),
     'inspect_groups': ('inspect_groups(learn, 1e-4, k=10**4)', 'assert list(learn.cbs) == cbs and len(inspect_groups(learn, 1e-4, k=2)) == 2'),
-    'train': ('train(pics, keep=True, **long)', "assert not list((cache_dir()/'runs').glob('*')); train(pics, keep=True, **{**long, 'epochs': 1})"),
-    'search': ('search(study, lambda t: train(pics, lr_max=t.suggest_float("x", 1e-4, 1e-3), **long).accuracy, 2)',
+    'train': ('train(pics, long, keep=True, **cpu)', "assert not list((cache_dir()/'runs').glob('*')); train(pics, replace(long, epochs=1), keep=True, **cpu)"),
+    'search': ('search(study, lambda t: train(pics, replace(long, lr_max=t.suggest_float("x", 1e-4, 1e-3)), **cpu).accuracy, 2)',
                "assert [t.state.name for t in study.trials] == ['FAIL', 'WAITING']; assert len(search(study, lambda t: t.suggest_float('x', 1e-4, 1e-3), 2)) == 2"),
     'ladder': ("climb(climbed('baseline', dict(epochs=500)), limit=100)", "climb(climbed('baseline', dict(epochs=1)), limit=100)"),
 }
@@ -356,13 +388,13 @@ def test_ctrl_c_leaves_the_notebook_usable(kernel, call):
 def test_ctrl_c_while_reading_waits_for_nothing(tmp_path, monkeypatch):
     "Pictures that were not begun are not read any more."
     read = []
-    monkeypatch.setattr(data, 'read_picture', lambda p, size: read.append(p) or time.sleep(.005) or (np.zeros((size, size, 3), np.uint8), 'RGB', (1, 1)))
+    monkeypatch.setattr(decode, 'read_picture', lambda p, size: read.append(p) or time.sleep(.005) or (np.zeros((size, size, 3), np.uint8), 'RGB', (1, 1)))
     def stops(it, **_):
         for k, x in enumerate(it):
             if k == 10: raise KeyboardInterrupt
             yield x
-    monkeypatch.setattr(data, 'tqdm', stops)
-    with pytest.raises(KeyboardInterrupt): data.decode(range(1000), 32)
+    monkeypatch.setattr(decode, 'tqdm', stops)
+    with pytest.raises(KeyboardInterrupt): decode.decode(range(1000), 32)
     assert len(read) < 200
 
 
@@ -373,10 +405,11 @@ class Stop(Callback):
 
 @pytest.mark.parametrize('event', ['before_fit', 'before_epoch', 'after_pred', 'before_step', 'before_validate', 'after_epoch'])
 def test_ctrl_c_at_each_event(pics, event):
-    learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+    learn = learner_on_cpu(pics, SMALL)
     cbs = list(learn.cbs)
-    with pytest.raises(KeyboardInterrupt): fit(learn, 1, cbs=[Stop(event)])
-    assert list(learn.cbs) == cbs and learn.xb == (None,)
+    with pytest.raises(KeyboardInterrupt): fit(learn, 1, callbacks=[Stop(event)])
+    assert list(learn.cbs) == cbs
+    assert learn.xb == (None,)
     fit(learn, 1)
     assert len(learn.history.rows) >= 1
 
@@ -385,11 +418,12 @@ def test_ctrl_c_at_each_event(pics, event):
 def test_ctrl_c_undoes_what_a_callback_changed(pics, changes):
     "Such as the weights of the loss, and how pictures are drawn: fastai asks no callback to tidy up after a Ctrl-C."
     def left(how):
-        learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+        learn = learner_on_cpu(pics, SMALL)
         loss = learn.loss_func
         with pytest.raises(KeyboardInterrupt): how(learn, [changes, Stop('after_pred')])
         return learn.loss_func is not loss or 'shuffle_fn' in vars(learn.dls.train)
-    assert not left(lambda learn, cbs: fit(learn, 1, cbs=cbs)) and left(lambda learn, cbs: learn.fit(1, cbs=cbs))
+    assert not left(lambda learn, cbs: fit(learn, 1, callbacks=cbs))
+    assert left(lambda learn, cbs: learn.fit(1, cbs=cbs))
 
 
 def test_bfloat16_ends_with_a_training_that_is_stopped(pics):
@@ -398,14 +432,14 @@ def test_bfloat16_ends_with_a_training_that_is_stopped(pics):
         name = 'mixed_precision'
         def before_fit(self): self.autocast, self.learn.scaler, self.scales = torch.autocast('cpu', torch.bfloat16), torch.amp.GradScaler('cpu', enabled=False), []
     def stopped(how):
-        learn = make_learner(pics, 'resnet10t', quiet=True, device='cpu')
+        learn = learner_on_cpu(pics, SMALL)
         learn.add_cb(OnCPU())
         with pytest.raises(KeyboardInterrupt): how(learn)
         return learn, torch.is_autocast_enabled('cpu')
     learn, left_on = stopped(lambda learn: learn.fit(1, cbs=[Stop('after_pred')]))
     learn.mixed_precision.autocast.__exit__(None, None, None)
     assert left_on, 'fastai ends it itself now: left_usable need not'
-    assert not stopped(lambda learn: fit(learn, 1, cbs=[Stop('after_pred')]))[1]
+    assert not stopped(lambda learn: fit(learn, 1, callbacks=[Stop('after_pred')]))[1]
 
 
 # ---- tampered with ----
@@ -432,14 +466,16 @@ FLIPPED = {f'a flipped bit in {name}': lambda run, trap, name=name: flip_a_bit(r
 @pytest.mark.parametrize('spoil', SPOIL | FLIPPED)
 def test_a_kept_run_that_was_tampered_with_is_trained_again(pics, cache, tmp_path, capsys, spoil):
     "What was done on purpose comes with the right checksums: nothing rests on them but what nobody meant."
-    first = train(pics, keep=True, **SMALL)
+    first = train_on_cpu(pics, SMALL, keep=True)
     [run] = (cache/'runs').iterdir()
     (SPOIL | FLIPPED)[spoil](run, tmp_path/'trap')
     if spoil in SPOIL: (run/'history.json').write_text(json.dumps(json.loads((run/'history.json').read_text()) | dict(sha256=digests(run))))
-    again = train(pics, keep=True, **SMALL)
-    assert again.learn is not None and np.array_equal(again.probs, first.probs)
-    assert capsys.readouterr().out.count('damaged') == 1 and not (tmp_path/'trap').exists()
-    assert train(pics, keep=True, **SMALL).learn is None
+    again = train_on_cpu(pics, SMALL, keep=True)
+    assert again.learn is not None
+    assert np.array_equal(again.probs, first.probs)
+    assert capsys.readouterr().out.count('damaged') == 1
+    assert not (tmp_path/'trap').exists()
+    assert train_on_cpu(pics, SMALL, keep=True).learn is None
 
 
 def test_torch_does_not_see_a_flipped_bit(tmp_path):
@@ -457,7 +493,8 @@ def test_a_pickle_in_the_picture_cache_runs_nothing(cache, tmp_path, capsys):
     info = json.loads((x.parent/'info.json').read_text())
     (x.parent/'info.json').write_text(json.dumps(info | dict(sha256=hashlib.sha256(x.read_bytes()).hexdigest())))
     assert np.array_equal(load_pictures('solar', size=32, limit=60).x, first)
-    assert 'damaged' in capsys.readouterr().out and not (tmp_path/'trap').exists()
+    assert 'damaged' in capsys.readouterr().out
+    assert not (tmp_path/'trap').exists()
 
 
 def test_the_trap_can_spring(tmp_path):
@@ -469,17 +506,18 @@ def test_the_trap_can_spring(tmp_path):
 # ---- no number, a clock that goes back, a home that cannot be written ----
 
 def test_a_loss_that_is_no_number_is_not_kept(pics, cache):
-    with pytest.raises(CourseError, match='no longer a number'): train(pics, keep=True, lr_max=1e20, schedule='constant', **{**SMALL, 'epochs': 2})
+    with pytest.raises(CourseError, match='no longer a number'): train_on_cpu(pics, replace(SMALL, epochs=2, lr_max=1e20, schedule='constant'), keep=True)
     assert not list(cache.glob('runs/*'))
 
 
 def test_the_clock_goes_back_while_it_trains(pics, monkeypatch):
     def back(now=[time.time()]): now[0] -= 3600; return now[0]
     monkeypatch.setattr(time, 'time', back)
-    run = train(pics, **SMALL)
-    assert run.seconds > 0 and (run.history.seconds > 0).all()
+    run = train_on_cpu(pics, SMALL)
+    assert run.seconds > 0
+    assert (run.history.seconds > 0).all()
     monkeypatch.setattr(time, 'perf_counter', back)  # as if seconds were taken from the clock
-    assert train(pics, **SMALL).seconds < 0
+    assert train_on_cpu(pics, SMALL).seconds < 0
 
 
 def test_the_clock_goes_back_while_it_searches():
@@ -495,8 +533,8 @@ READ_ONLY = '''
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.classroom.checker import kept
-from course_utils.report.cards import Card
 from course_utils.techniques.search import open_storage
+from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
 def says(f):
     try: f()
@@ -504,7 +542,8 @@ def says(f):
 def answer():
     with kept() as record: record['exercises']['00-1'] = {}
 says(lambda: load_pictures('solar', size=32, limit=60)); says(answer); says(open_storage)
-run = train(load_pictures('solar', size=32, limit=60, cache=False), 'resnet10t', 1, keep=True, quiet=True, device='cpu')
+pics = load_pictures('solar', size=32, limit=60, cache=False)
+run = train(pics, Recipe('resnet10t', 1), keep=True, quiet=True, device='cpu')
 print('trained:', run.learn is not None)
 '''
 
@@ -518,8 +557,13 @@ def test_a_read_only_home(tmp_path):
     if r.returncode == 99: pytest.skip('Mounting a tmpfs is not allowed here.')
     assert r.returncode == 0, r.stderr[-2000:]
     said = [l for l in r.stdout.splitlines() if l]
-    assert len(said) == 5 and 'COURSE_CACHE' in said[0] and 'COURSE_HOME' in said[1] and 'COURSE_STORAGE' in said[2] and said[4] == 'trained: True', said
-    assert said[3].startswith('The finished run could not be kept') and all('Read-only' in said[k] for k in (0, 1, 3))
+    assert len(said) == 5, said
+    assert 'COURSE_CACHE' in said[0], said
+    assert 'COURSE_HOME' in said[1], said
+    assert 'COURSE_STORAGE' in said[2], said
+    assert said[4] == 'trained: True', said
+    assert said[3].startswith('The finished run could not be kept')
+    assert all('Read-only' in said[k] for k in (0, 1, 3))
 
 
 # ---- odd pictures and odd names ----
@@ -530,7 +574,9 @@ def noise(seed, w=40, h=40): return Image.fromarray(np.random.default_rng(seed).
 def test_one_pixel_and_twenty_thousand(tmp_path, wh):
     noise(0, *wh).save(tmp_path/'x.png')
     x, _, seen = read_picture(tmp_path/'x.png', 32)
-    assert x.shape == (32, 32, 3) and seen == wh and (x.std((0, 1)).max() > 0) == (wh != (1, 1))
+    assert x.shape == (32, 32, 3)
+    assert seen == wh
+    assert (x.std((0, 1)).max() > 0) == (wh != (1, 1))
 
 
 ATTACKS = ['<img src=x onerror=alert(1)>', '"><svg onload=alert(1)>', "' onmouseover='alert(1)", '<script>alert(1)<∕script>']
@@ -560,12 +606,12 @@ def odd(tmp_path_factory):
         (top/name).mkdir(parents=True)
         for i in range(6): noise(10 * k + i).save(top/name/f'{ATTACKS[k % 4]} {i}.png')
     pics = load_pictures(str(top), size=32, cache=False)
-    return top, pics, train(pics, bs=8, **SMALL)
+    return top, pics, train_on_cpu(pics, replace(SMALL, bs=8))
 
 def all_html(top, pics, run):
     "Everything that shows a name, as a browser gets it."
-    from course_utils.classroom.guesses import Guess, card_said
-    from course_utils.machine.doctor import Finding, Findings
+    from course_utils.classroom.guesses import Guess, Quantity, ResultRow, card_message
+    from course_utils.machine.doctor import CheckResult, CheckResults
     from course_utils.report.error_analysis import analyse
     from course_utils.show.explorer import Explorer, Slider
     from course_utils.classroom.checker import Verdict
@@ -576,19 +622,20 @@ def all_html(top, pics, run):
     e = analyse(run, pics)
     yield 'counts', pics.counts()._repr_html_()
     yield 'table', pics.table._repr_html_()
-    yield 'compare', report.compare({n: run for n in ATTACKS})._repr_html_()
-    yield 'figure', bundle(report.show(data.grid(pics.x[:4], titles=ATTACKS), f'Four pictures: {name}'))
-    yield 'dots', bundle(report.dots(pd.DataFrame(dict(mean=.1, low=0., high=.2), index=pics.classes), 'gain', name))
-    yield 'card', bundle(report.Card({name: name, 'Pictures': pics.report()}))
+    yield 'compare', compare({n: run for n in ATTACKS})._repr_html_()
+    yield 'figure', bundle(show(grid(pics.x[:4], titles=ATTACKS), f'Four pictures: {name}'))
+    yield 'dots', bundle(dots(pd.DataFrame(dict(mean=.1, low=0., high=.2), index=pics.classes), 'gain', name))
+    yield 'card', bundle(Card({name: name, 'Pictures': pics.report()}))
     yield 'guess', Guess('00', [name]).html()
     yield 'exercise', in_html(f'Your function gave {name}, `{name}`')
     yield 'explorer', Explorer(lambda k: (pics.x[k], f'{pics.classes[k]} {name}'), [Slider('k', name, 0, 5, 1, 0)], alt=name, title=name).html()
     yield 'errors', e.html()
     yield 'errors, live', ''.join(w.value for w in every(e.widget) if type(w).__name__ == 'HTML')
     yield 'advice', recommend(str(top))._repr_html_()
-    said = card_said('00', [dict(what=name, expected=name, obtained='1', guess=name, verdict='near')], 'near', [f'The class {name} has few.'], None)
+    quantity = Quantity('00', name, name, (0, 1), None, False, '{:.0f}', None)
+    said = card_message('00', [ResultRow(quantity, 1., None, None)], 'near', [f'The class {name} has few.'])
     yield 'result card', said._repr_html_()
-    yield 'doctor', Findings([Finding('bad', name, name, name=name)])._repr_html_()
+    yield 'doctor', CheckResults([CheckResult('bad', name, name, name=name)])._repr_html_()
 
 def every(w):
     yield w
@@ -596,7 +643,9 @@ def every(w):
 
 def test_odd_names_are_learnt_and_no_name_becomes_markup(odd):
     _, pics, run = odd
-    assert pics.classes == sorted(NAMES) and not pics.found.unreadable and run.probs.shape[1] == len(NAMES)
+    assert pics.classes == sorted(NAMES)
+    assert not pics.found.unreadable
+    assert run.probs.shape[1] == len(NAMES)
     for what, text in all_html(*odd):
         page = Attacks(text)
         assert not page.found, (what, page.found[:2])
@@ -609,7 +658,7 @@ def test_without_escaping_it_would(odd, monkeypatch):
 
 
 def test_a_kept_run_of_odd_names_is_found(odd, cache):
-    for _ in range(2): run = train(odd[1], keep=True, bs=8, **SMALL)
+    for _ in range(2): run = train_on_cpu(odd[1], replace(SMALL, bs=8), keep=True)
     assert run.learn is None
 
 
@@ -618,7 +667,7 @@ def test_the_site_shows_names_as_text(tmp_path):
     name = ' '.join(ATTACKS)
     outputs = [nbformat.v4.new_output('stream', text=name), nbformat.v4.new_output('execute_result', data={'text/plain': name}),
                nbformat.v4.new_output('execute_result', data={'text/html': pd.DataFrame({name: [name]})._repr_html_(), 'text/plain': name}),
-               nbformat.v4.new_output('display_data', data=report.Card({name: name})._repr_mimebundle_()),
+               nbformat.v4.new_output('display_data', data=Card({name: name})._repr_mimebundle_()),
                nbformat.v4.new_output('error', ename='CourseError', evalue=name, traceback=[f'CourseError: {name}'])]
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell('# Names'), nbformat.v4.new_code_cell(f'print({name!r})', outputs=outputs)])
     nbformat.write(nb, tmp_path/'index.ipynb')
@@ -634,12 +683,12 @@ def test_the_site_shows_names_as_text(tmp_path):
 
 def test_jupyterlab_listens_to_this_machine_and_asks_for_a_token(monkeypatch):
     "What its options come to. tests/test_commands.py asks a running one, without a token and from another address."
-    from data_scripts.lab import options
+    from data_scripts.lab import lab_options
     from jupyter_server.serverapp import ServerApp
     monkeypatch.delenv('JUPYTER_TOKEN', raising=False)
     def opened(*more):
         app = ServerApp()
-        app.parse_command_line([*options(ROOT, 8888), *more])
+        app.parse_command_line([*lab_options(ROOT, 8888), *more])
         return app.ip, len(app.identity_provider_class(parent=app, config=app.config).token) >= 32, app.allow_origin, app.disable_check_xsrf
     assert opened() == ('127.0.0.1', True, '', False)
     assert opened('--IdentityProvider.token=') == ('127.0.0.1', False, '', False), 'the test would not have seen it'

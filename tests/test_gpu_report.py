@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest, torch
 
 from course_utils.config import CourseError
-from data_scripts import gpu_report as G
+from data_scripts.experiments import gpu_report as G
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 
 
@@ -21,14 +22,14 @@ def results(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU here')
 def test_without_a_gpu(results):
-    r = subprocess.run([sys.executable, 'data_scripts/gpu_report.py'], cwd=ROOT, capture_output=True, text=True)
+    r = subprocess.run([sys.executable, '-m', 'course_utils', 'gpu-report'], cwd=ROOT, capture_output=True, text=True)
     assert r.returncode == 0 and 'no GPU' in r.stdout and 'nothing was written' in r.stdout and not r.stderr and not results.exists()
 
 
 def test_speed(results):
     "A row a way, each beside the one above it; compiling is judged by what it gives back."
     rows = G.speed('resnet10t', 'cpu', turns=1, backend='eager')
-    assert [r['setting'] for r in rows] == list(G.WAYS) and all(r['pictures/s'] > 0 for r in rows)
+    assert [r['setting'] for r in rows] == list(G.CHANGES) and all(r['pictures/s'] > 0 for r in rows)
     assert rows[0]['note'] == '' and all('times as fast as the line above' in r['note'] for r in rows[1:]) and 's to compile: it ' in rows[-1]['note']
 
 
@@ -54,12 +55,12 @@ def test_without_a_compiler(results):
     "The other ways are measured all the same."
     def broken(*_, **__): raise RuntimeError('No compiler here.')
     rows = G.speed('resnet10t', 'cpu', turns=1, backend=broken)
-    assert [r['setting'] for r in rows] == list(G.WAYS)[:-1] and '+ torch.compile does not run here' in rows[-1]['note']
+    assert [r['setting'] for r in rows] == list(G.CHANGES)[:-1] and '+ torch.compile does not run here' in rows[-1]['note']
 
 
 def test_when_compiling_pays():
-    assert G.pays(10., .002, .001) == 'it pays after 10,000 pictures'
-    assert G.pays(10., .001, .001) == G.pays(10., .001, .002) == 'it does not pay'
+    assert G.payback(10., .002, .001) == 'it pays after 10,000 pictures'
+    assert G.payback(10., .001, .001) == G.payback(10., .001, .002) == 'it does not pay'
 
 
 def test_top(results):
@@ -82,7 +83,7 @@ def test_a_case(results, monkeypatch):
         (scratch/'results').mkdir(parents=True)
         (scratch/'results'/'case_cats_dogs.json').write_text(json.dumps(dict(runs=dict(smoke=dict(table=dict(reproduction=row(.6), course=row(.9)))))))
         return None, 100.
-    monkeypatch.setattr(G.lessons, 'run', run)
+    monkeypatch.setattr(G, 'run_notebook', run)
     a, b = G.case('cats_dogs')
     assert (a['setting'], b['setting']) == ('reproduction', 'course') and b['accuracy'] == .9 and b['seconds'] == 30.
     assert 'a network; 80.0% to 100.0%, 2 seeds' in b['note'] and '100 s' in b['note'] and not results.exists()
@@ -95,14 +96,14 @@ def test_parts_are_kept_one_by_one(results, capsys):
     G.measure_all({'a': lambda: [dict(what='a', accuracy=.5)], 'b': broken}, path)
     kept = G.measure_all({'a': broken, 'b': lambda: [{'what': 'b', 'pictures/s': 3.}]}, path)
     assert list(kept) == ['a', 'b'] == list(json.loads(path.read_text())) and all(k['device'] and k['versions'] and k['date'] for k in kept.values())
-    t = G.table(kept)
+    t = G.report_table(kept)
     assert list(t.columns) == G.COLUMNS and t.device.notna().all() and t.accuracy.tolist()[0] == .5 and t['pictures/s'].tolist()[1] == 3.
     assert capsys.readouterr().out.count('not measured. No room.') == 2
 
 
 @gpu
 def test_memory_is_seen():
-    with G.watched(.01) as peak:
+    with G.watch_memory(.01) as peak:
         x = torch.zeros(2**30, dtype=torch.uint8, device='cuda'); torch.cuda.synchronize()
         import time; time.sleep(.1); del x
-    assert peak[0] >= .9
+    assert peak.gigabytes >= .9

@@ -3,21 +3,24 @@ import time
 from statistics import median
 from types import SimpleNamespace
 
-import numpy as np, pytest, torch
+import cv2, numpy as np, pytest, torch
 from hypothesis import given, settings, strategies as st
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
-from course_utils.techniques import gradcam as G
 from course_utils.config import CourseError
+from course_utils.data import painted
 from course_utils.data.pictures import load_pictures
 from course_utils.data.sources import photo
-from course_utils.models import create_model
+from course_utils.explorers.gradcam import maps_explorer
+from course_utils.models import create_model, norm_of
 from course_utils.report.stats import interval
-from course_utils.training.train import train
-from course_utils.training.batchnorm import FreezeBatchNorm
+from course_utils.techniques import gradcam as G
 from course_utils.techniques.transfer import article_head
+from course_utils.training.recipe import Recipe
+from course_utils.training.run import probabilities
+from course_utils.training.train import train
 
 LITE = 'tf_efficientnet_lite0'
 REAL = [(LITE, True, 'bn2'), (LITE, True, 'blocks.4'), ('resnet18', False, 'layer4'), ('regnetx_002', False, 's3')]
@@ -34,7 +37,6 @@ def made(arch, pretrained=False, n=3, size=64, batch=4):
 
 def scaled(maps, size):
     "As pytorch-grad-cam scales: each map from 0 to 1, as large as its picture."
-    import cv2
     unit = lambda m: (m - m.min()) / (1e-7 + (m - m.min()).max())
     return np.stack([unit(cv2.resize(unit(m), (size, size))) for m in maps])
 
@@ -55,7 +57,6 @@ def test_equal_to_pytorch_grad_cam(arch, pretrained, layer):
 
 
 def test_equal_to_pytorch_grad_cam_on_photographs_and_imagenet_s_own_head():
-    from course_utils.models import norm_of
     model = create_model(LITE)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in norm_of(model))
     x = torch.stack([(torch.tensor(photo(n, 128)).permute(2, 0, 1) / 255 - mean) / std for n in ('chelsea', 'coffee', 'rocket')])
@@ -180,18 +181,25 @@ def test_on_a_device_that_is_not_the_picture_s():
     assert seen == ['meta']
 
 
-def test_at_least_as_fast_as_the_library():
+def times_the_library_s():
+    "How many times as long as pytorch-grad-cam this takes: medians of nine, turn by turn."
     model, x = made(LITE, True, batch=16)
-    classes, times = [1] * 16, {'ours': [], 'library': []}
-    import cv2
+    seconds = {'ours': [], 'library': []}
     with GradCAM(model=model, target_layers=[model.bn2]) as theirs:
         targets = [ClassifierOutputTarget(1)] * 16
-        work = {'ours': lambda: scaled(G.gradcam(model, x, classes, 'bn2'), 64), 'library': lambda: theirs(input_tensor=x, targets=targets)}
+        work = {'ours': lambda: scaled(G.gradcam(model, x, [1] * 16, 'bn2'), 64), 'library': lambda: theirs(input_tensor=x, targets=targets)}
         assert np.abs(work['ours']() - work['library']()).max() <= 1e-5
         for _ in range(9):
             for name, f in work.items():
-                start = time.perf_counter(); f(); times[name].append(time.perf_counter() - start)
-    assert median(times['ours']) <= median(times['library']), times
+                start = time.perf_counter()
+                f()
+                seconds[name].append(time.perf_counter() - start)
+    return median(seconds['ours']) / median(seconds['library'])
+
+def test_not_much_slower_than_the_library(): assert times_the_library_s() <= 2
+
+@pytest.mark.timing
+def test_at_least_as_fast_as_the_library(): assert times_the_library_s() <= 1
 
 
 # ---- layers ----
@@ -296,50 +304,50 @@ def test_a_random_map_scores_the_mask_s_share_and_the_truth_scores_one():
 def test_a_crack_is_dark_thin_and_where_the_mask_says(size):
     x, where, rng = photo('coffee', size), [], np.random.default_rng(0)
     for _ in range(40):
-        y, mask = G.paint_crack(x, rng)
+        y, mask = painted.paint_crack(x, rng)
         changed = (x != y).any(-1)
-        assert (y <= x).all() and not (changed & ~G.cv2.dilate(mask.astype(np.uint8), np.ones((3, 3))).astype(bool)).any()
+        assert (y <= x).all() and not (changed & ~cv2.dilate(mask.astype(np.uint8), np.ones((3, 3))).astype(bool)).any()
         assert 0 < mask.mean() < .12 and (x.astype(int) - y)[mask].mean() > 5
         where.append(np.argwhere(mask).mean(0) / size)
     assert np.std(where, 0).min() > .1, 'anywhere in the picture'
 
 
 def test_crack_task_keeps_the_split_and_pairs_the_pictures(pics):
-    task, masks = G.crack_task(pics)
+    task, masks = painted.crack_task(pics)
     n, of = len(task) // 2, np.flatnonzero(pics.y == 0)
     assert task.classes == ['clean', 'cracked'] and n == len(of) and (task.y == np.repeat([0, 1], n)).all()
     assert (task.table.path[:n].to_numpy() == task.table.path[n:].to_numpy()).all() and (task.table.split[:n].to_numpy() == task.table.split[n:].to_numpy()).all()
     assert (task.x[:n] == pics.x[of]).all() and not masks[:n].any() and masks[n:].any((1, 2)).all()
     changed = (task.x[n:] != task.x[:n]).any(-1)
     assert not (changed & ~masks[n:]).any(), 'nothing is painted outside its mask'
-    again, _ = G.crack_task(pics)
-    assert (again.x == task.x).all() and (G.crack_task(pics, seed=1)[0].x != task.x).any()
+    again, _ = painted.crack_task(pics)
+    assert (again.x == task.x).all() and (painted.crack_task(pics, seed=1)[0].x != task.x).any()
 
 
 def test_mark_is_where_its_mask_says(pics):
     where = pics.y == 1
-    marked = G.planted(pics, where)
+    marked = painted.planted(pics, where)
     changed = (marked.x != pics.x).any(-1)
-    assert not changed[~where].any() and not (changed & ~G.mark_mask(64)).any() and (changed[where][:, G.mark_mask(64)].mean() > .9)
+    assert not changed[~where].any() and not (changed & ~painted.mark_mask(64)).any() and (changed[where][:, painted.mark_mask(64)].mean() > .9)
     assert (marked.table is pics.table) and not np.shares_memory(marked.x, pics.x)
 
 
 def test_two_classes_are_the_largest(pics):
     many = load_pictures('solar', size=64, limit=240)
     many.classes, many.table['label'] = ['a', 'b', 'c'], np.r_[np.zeros(100, int), np.ones(40, int), np.full(len(many) - 140, 2)]
-    two = G.two_classes(many)
-    assert two.classes == ['a', 'c'] and (np.bincount(two.y) == [100, len(many) - 140]).all() and set(G.two_classes(pics).y) == {0, 1}
+    two = painted.two_classes(many)
+    assert two.classes == ['a', 'c'] and (np.bincount(two.y) == [100, len(many) - 140]).all() and set(painted.two_classes(pics).y) == {0, 1}
 
 
 # ---- what the maps are for ----
 
 @pytest.fixture(scope='module')
-def recipe(): return dict(arch=LITE, lr_max=2e-3, freeze_epochs=1, pretrained=True, cbs=[FreezeBatchNorm], bs=32, quiet=True, device='cpu')
+def recipe(): return Recipe(LITE, 2, freeze_epochs=1, pretrained=True, lr_max=2e-3, batchnorm='still_in_frozen', bs=32)
 
 
 def test_a_trained_model_s_maps_find_painted_cracks(recipe):
-    task, masks = G.crack_task(load_pictures('solar', size=64, limit=500))
-    run = train(task, epochs=2, **recipe)
+    task, masks = painted.crack_task(load_pictures('solar', size=64, limit=500))
+    run = train(task, recipe, quiet=True, device='cpu')
     k = np.array([i for i in task.valid if task.y[i] == 1])
     s = G.score_maps(G.maps_of(run.model, task.x[k], 1, 'blocks.4'), masks[k])
     for rival in ('random map', 'centre blob', "another picture's map"):
@@ -350,13 +358,14 @@ def test_a_trained_model_s_maps_find_painted_cracks(recipe):
 
 
 def test_the_shortcut_shows_on_the_map_and_not_in_the_accuracy():
-    two = G.two_classes(load_pictures('solar', size=64, limit=240))
-    marked, swapped = G.planted(two, two.y == 1), G.planted(two, two.y == 0)
-    shortcut, clean = (train(p, 'resnet10t', 10, lr_max=2e-3, bs=16, quiet=True, device='cpu') for p in (marked, two))
-    on = lambda p: (G.probabilities(shortcut.model, p.x[p.valid]).argmax(1) == p.y[p.valid]).mean()
-    assert shortcut.accuracy > clean.accuracy and shortcut.accuracy > .95 > on(two) > on(swapped)
+    two = painted.two_classes(load_pictures('solar', size=64, limit=240))
+    marked, swapped = painted.planted(two, two.y == 1), painted.planted(two, two.y == 0)
+    recipe = Recipe('resnet10t', 10, lr_max=2e-3, bs=16)
+    shortcut, clean = (train(p, recipe, quiet=True, device='cpu') for p in (marked, two))
+    accuracy_on = lambda p: (probabilities(shortcut.model, p.x[p.valid]).argmax(1) == p.y[p.valid]).mean()
+    assert shortcut.accuracy > clean.accuracy and shortcut.accuracy > .95 > accuracy_on(two) > accuracy_on(swapped)
     k = np.array([i for i in marked.valid if marked.y[i] == 1])
-    layer, where = G.target_layer(clean.model, 64, least=8), np.broadcast_to(G.mark_mask(64), (len(k), 64, 64))
+    layer, where = G.target_layer(clean.model, 64, least=8), np.broadcast_to(painted.mark_mask(64), (len(k), 64, 64))
     sits = [G.energy(G.maps_of(r.model, marked.x[k], 1, layer), where).mean() for r in (shortcut, clean)]
     assert sits[0] >= 3 * sits[1] and sits[0] > 3 * where.mean(), sits
 
@@ -386,6 +395,6 @@ def test_explorer_draws_every_position(pics):
     model, _ = made('resnet10t', n=2)
     x = np.asarray(pics.x[:3])
     maps = {name: G.maps_of(model, x, 1, name) for name in G.candidate_layers(model, 64)}
-    e = G.maps_explorer(x, maps, 'layer', {name: 'words.' for name in maps}, 'Layers')
-    said = [e.at(k=k)[1] for k in range(len(maps))]
+    e = maps_explorer(x, maps, 'layer', {name: 'words.' for name in maps}, 'Layers')
+    said = [e.draw_at(k=k)[1] for k in range(len(maps))]
     assert all(s.startswith(f'{n}: words. Scale') for s, n in zip(said, maps)) and 'type="range"' in e.html()

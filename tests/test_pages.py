@@ -1,5 +1,6 @@
 """The course home and the cheat sheet: what they draw from results/, and that every line of the sheet runs."""
 import ast, inspect, json, re
+from dataclasses import replace
 
 import nbformat
 import numpy as np
@@ -8,7 +9,7 @@ import yaml
 from PIL import Image
 
 from course_utils.data.sources import photo
-from data_scripts.lessons import ROOT, lessons
+from data_scripts.lessons.notebooks import ROOT, list_notebooks
 
 NBS = ROOT/'nbs'
 
@@ -62,23 +63,25 @@ def test_every_line_of_the_sheet_runs(sheet, small, tmp_path):
     with pytest.MonkeyPatch.context() as m:
         for name, value in dict(COURSE_DATA=small, COURSE_CACHE=tmp_path, COURSE_PROFILE='smoke').items(): m.setenv(name, str(value))
         train = sheet['train']
-        ns = dict(sheet, arch='tf_efficientnet_lite0', objective=lambda trial: trial.suggest_float('x', 0, 1),
-                  train=lambda pics, arch, epochs, *args, **kw: train(pics, arch, min(epochs, 1), *args, quiet=True, **kw))
+        def train_one_epoch(pics, recipe, **options):
+            return train(pics, replace(recipe, epochs=1), quiet=True, **options)
+        def objective(trial): return trial.suggest_float('x', 0, 1)
+        ns = dict(sheet, arch='tf_efficientnet_lite0', objective=objective, train=train_one_epoch)
         shown = {line: run_cells([line], ns) for line in LINES}
     assert all(shown[line] for line in LINES if not re.match(r'\w+ = ', line)), 'a line without a value teaches nothing'
 
 
-@pytest.mark.parametrize('line', ['train(pics, arch, 8, smoothing=.1)', 'find_rate(pics)', 'tta(run.model)'])
+@pytest.mark.parametrize('line', ['train(pics, replace(recipe, smoothing=.1))', 'train(pics, arch, 8)', 'find_rate(pics)', 'tta(run.model)'])
 def test_a_line_that_is_out_of_date_fails(line, sheet, small, monkeypatch):
     monkeypatch.setenv('COURSE_DATA', str(small))
-    ns = dict(sheet, arch='regnetx_002', pics=sheet['load_pictures'](size=32, cache=False), run=type('Run', (), dict(model=None)))
+    ns = dict(sheet, arch='regnetx_002', recipe=sheet['Recipe']('regnetx_002', 1), pics=sheet['load_pictures'](size=32, cache=False), run=type('Run', (), dict(model=None)))
     with pytest.raises((TypeError, NameError)): run_cells([line], ns)
 
 
 def test_every_row_names_a_lesson_that_is_there():
     named = [re.findall(r'\[lesson (\d\d)\]\((\d\d_\w+\.ipynb)\)', row[1]) for row in ROWS]
     assert all(len(n) == 1 and n[0][1].startswith(n[0][0]) and (NBS/n[0][1]).exists() for n in named)
-    assert {n[0][0] for n in named} >= {p.name[:2] for p in lessons()}
+    assert {n[0][0] for n in named} >= {p.name[:2] for p in list_notebooks()}
 
 
 def test_the_calls_are_as_the_modules_have_them(sheet):
@@ -95,7 +98,7 @@ def test_the_calls_are_as_the_modules_have_them(sheet):
 
 @pytest.fixture
 def ladder(tmp_path, monkeypatch):
-    "Writes a ladder as data_scripts/measure.py does: rung → share of pictures named right."
+    "Writes a ladder as `make ladder` does: rung → share of pictures named right."
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
     rng = np.random.default_rng(0)
@@ -149,7 +152,7 @@ def test_home_and_readme_name_the_same_commands_and_lessons():
     commands = lambda text: re.findall(r'^(make \w+) +#', text, re.M)
     assert commands(home) == commands(readme) == ['make lab', 'make test']
     listed = re.findall(r'^\d+\. \[.+?\]\((\w+\.ipynb)\)', home, re.M)
-    assert listed == [p.name for p in lessons()] and all(f'(nbs/{n})' in readme for n in listed)
+    assert listed == [p.name for p in list_notebooks()] and all(f'(nbs/{n})' in readme for n in listed)
 
 
 # ---- the pictures that stand for the site ----
@@ -162,7 +165,7 @@ def test_favicon_and_card_are_there_and_named():
 
 
 def test_the_card_is_drawn_from_the_title():
-    from data_scripts.card import draw
-    card = draw(dict(title='One two', description='three four five six'))
-    assert card.size == (1200, 630) and card.tobytes() == draw(dict(title='One two', description='three four five six')).tobytes()
-    assert card.tobytes() != draw(dict(title='Another', description='three four five six')).tobytes()
+    from data_scripts.site.card import draw_card
+    card = draw_card(dict(title='One two', description='three four five six'))
+    assert card.size == (1200, 630) and card.tobytes() == draw_card(dict(title='One two', description='three four five six')).tobytes()
+    assert card.tobytes() != draw_card(dict(title='Another', description='three four five six')).tobytes()

@@ -6,15 +6,17 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils.techniques import scaling
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
-from course_utils.models import PACKAGED, count, create_model
-from course_utils.techniques.scaling import axes_of, by_variant, costs, macs, milliseconds, relative_change, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights
 from course_utils.explorers.scaling import scaling_explorer
+from course_utils.models import PACKAGED, count, create_model
+from course_utils.techniques import scaling
+from course_utils.report.stats import relative_change
+from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, by_variant, costs, macs, milliseconds, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
 from course_utils.training.learner import build_model
+from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
-from data_scripts import measure as M
+from data_scripts.experiments import measure as M
 
 LITE = 'tf_efficientnet_lite0'
 
@@ -26,9 +28,9 @@ def by_torch(model, x):
     with FlopCounterMode(display=False) as counter, torch.no_grad(): model.eval()(x)
     return counter.get_total_flops() // 2
 
-def scaled(pics, **scale):
-    v = small_resnet(**scale)
-    return build_model(pics, **v)
+def small_model(pics, options): return build_model(Recipe(SMALL_ARCH, 1, model=options), len(pics.classes))
+
+def scaled(pics, **scale): return small_model(pics, small_resnet(**scale))
 
 
 # ---- counting ----
@@ -107,27 +109,28 @@ def test_small_resnet_scales(depth, width):
 
 def test_axes_cost_what_the_lesson_says(pics):
     "Twice the depth: about twice; width and side 1.5 times: about 2.25 times; a little of each: about as much."
-    of = {name: macs(build_model(pics, **{k: v for k, v in a.items() if k not in ('size', 'share')}), a['size']) for name, a in axes_of(64).items()}
-    times = {name: v / of['base'] for name, v in of.items()}
+    work = {name: macs(small_model(pics, a.model), a.size) for name, a in axes_of(64).items()}
+    times = {name: v / work['base'] for name, v in work.items()}
     assert times['half the pictures'] == 1 and .4 < times['half as deep'] < .7 and 1.7 < times['deeper'] < 2.2
     assert times['wider'] == pytest.approx(2.25, abs=.1) and times['larger pictures'] == pytest.approx(2.25, abs=.1) and 1.9 < times['a little of each'] < 2.6
 
 def test_larger_pictures_cost_no_parameters(pics):
-    n = {name: count(build_model(pics, **{k: v for k, v in a.items() if k not in ('size', 'share')}))['parameters'] for name, a in axes_of(64).items()}
+    n = {name: count(small_model(pics, a.model))['parameters'] for name, a in axes_of(64).items()}
     assert n['larger pictures'] == n['base'] < n['a little of each'] and n['half as deep'] < n['base'] < n['deeper']
 
 
 # ---- shallow ----
 
-@pytest.mark.parametrize('of', [LITE, 'tf_efficientnetv2_b0'])
+@pytest.mark.parametrize('base', [LITE, 'tf_efficientnetv2_b0'])
 @pytest.mark.parametrize('share', [.25, .5, .75, 1])
-def test_shallow_keeps_the_first_blocks(of, share):
-    whole, cut = create_model(of, pretrained=of in PACKAGED), shallow_efficientnet(of in PACKAGED, of=of, share_kept=share)
+def test_shallow_keeps_the_first_blocks(base, share):
+    packaged = base in PACKAGED
+    whole, cut = create_model(base, pretrained=packaged), shallow_efficientnet(packaged, base=base, share_kept=share)
     assert [len(s) for s in cut.blocks] == [max(1, round(share * len(s))) for s in whole.blocks]
-    if of in PACKAGED: assert all(torch.equal(v, whole.state_dict()[k]) for k, v in cut.state_dict().items())
+    if packaged: assert all(torch.equal(v, whole.state_dict()[k]) for k, v in cut.state_dict().items())
     x = torch.randn(1, 3, 64, 64)
-    with torch.inference_mode(): same = torch.equal(cut.eval()(x), whole.eval()(x)) if of in PACKAGED else cut(x).shape == whole(x).shape
-    assert same == (share == 1 or of not in PACKAGED)
+    with torch.inference_mode(): same = torch.equal(cut.eval()(x), whole.eval()(x)) if packaged else cut(x).shape == whole(x).shape
+    assert same == (share == 1 or not packaged)
 
 @pytest.mark.parametrize('share', [0, -1, 1.5])
 def test_shallow_refuses(share):
@@ -135,7 +138,8 @@ def test_shallow_refuses(share):
 
 def test_shallow_trains_and_is_found_again(pics, tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
-    go = lambda: train(pics, 'shallow_efficientnet', 1, pretrained=True, share_kept=.5, keep=True, quiet=True, device='cpu')
+    recipe = Recipe('shallow_efficientnet', 1, pretrained=True, model=dict(share_kept=.5))
+    go = lambda: train(pics, recipe, keep=True, quiet=True, device='cpu')
     first, again = go(), go()
     assert not first.kept.startswith('found') and again.kept.startswith('found')
     assert all(torch.equal(a, b) for a, b in zip(first.model.state_dict().values(), again.model.cpu().state_dict().values()))
@@ -206,7 +210,7 @@ def a_table(n=4):
 
 def test_explorer_goes_by_cost():
     e = scaling_explorer(a_table())
-    shown = [e.at(model=k) for k in range(4)]
+    shown = [e.draw_at(model=k) for k in range(4)]
     assert [s.split(':')[0] for _, s in shown] == ['model 3', 'model 2', 'model 1', 'model 0']
     assert '85.0% (95 % interval 81.0% to 89.0%)' in shown[0][1] and '4.00 million parameters' in shown[0][1]
     pictures = [p for p, _ in shown]

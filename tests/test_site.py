@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from data_scripts import site
-from data_scripts.pages import formula, mathml
+from data_scripts.site import build as site
+from data_scripts.site.processors import formula, mathml
 
 ROOT = Path(__file__).parent.parent
 MOST_BYTES = 2_500_000   # of a page, with all it loads, uncompressed
@@ -134,9 +134,9 @@ def test_search_index(docs):
 
 def test_reference_is_there(docs):
     "The signature and the parameters come from the module: nothing was run to get them."
-    text = re.sub(r'<[^>]+>', '', (docs/'nbs/reference/train.html').read_text(encoding='utf-8'))
+    text = re.sub(r'<[^>]+>', '', (docs/'nbs/reference/training.html').read_text(encoding='utf-8'))
     assert 'def train(' in text and 'lr_max' in text
-    assert '>source</a>' in (docs/'nbs/reference/train.html').read_text(encoding='utf-8')
+    assert '>source</a>' in (docs/'nbs/reference/training.html').read_text(encoding='utf-8')
 
 
 def test_a_lesson_shows_its_code_and_an_exercise_its_hints(docs):
@@ -229,7 +229,7 @@ def test_same_addresses_with_quarto(docs, tmp_path):
     if not shutil.which('quarto'): pytest.skip('Quarto is not installed here; the workflow that publishes has it.')
     for name in ('nbs', 'course_utils', 'data_scripts'): shutil.copytree(ROOT/name, tmp_path/name)
     for name in ('_quarto.yml', 'settings.ini', 'pyproject.toml'): shutil.copy(ROOT/name, tmp_path)
-    subprocess.run([sys.executable, 'data_scripts/site.py', 'build', '--engine', 'quarto'], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, '-m', 'course_utils', 'site', '--engine', 'quarto'], cwd=tmp_path, check=True)
     addresses = lambda d: {PurePosixPath(p.relative_to(d)) for p in pages(d)}
     assert addresses(tmp_path/'_docs') == addresses(docs)
     assert not [f for p in pages(tmp_path/'_docs') for f in findings(p, tmp_path/'_docs') if 'id that' not in f]

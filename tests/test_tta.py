@@ -19,10 +19,11 @@ from course_utils.data.loader import PictureLoader
 from course_utils.data.pictures import load_pictures
 from course_utils.data.split import stratified_split
 from course_utils.models import create_model, norm_of
-from course_utils.techniques.tta import Turn, average, by_number, by_view, changes, random_views, sideways, spread, symmetric_views, tta, tta_logits
-from course_utils.techniques.calibration import brier, ece, ece_by_chance, nll, reliability, scores, temper, temperature
+from course_utils.techniques.calibration import brier, ece, ece_by_chance, reliability, scores, temper, temperature
+from course_utils.techniques.tta import (Turn, average, by_number, by_view, changes, random_views, sideways, spread,
+                                         symmetric_views, tta, tta_logits)
 from course_utils.explorers.tta import view_explorer
-from course_utils.training.run import predict
+from course_utils.training.run import cross_entropy as nll, predict
 
 
 @pytest.fixture(scope='module')
@@ -194,27 +195,27 @@ LOGITS = st.tuples(st.integers(2, 6), st.integers(1, 5), st.integers(2, 4)).flat
     lambda s: st.tuples(arrays(float, s, elements=st.floats(-12, 12)), arrays(int, s[1], elements=st.integers(0, s[2] - 1))))
 
 @settings(deadline=None)
-@given(both=LOGITS, of=st.sampled_from(['probs', 'logits']))
-def test_an_average_loses_at_most_what_its_views_lose_on_the_mean(both, of):
-    z, y = both
-    p, views = average(z, of), [average(one[None]) for one in z]
+@given(pair=LOGITS, kind=st.sampled_from(['probs', 'logits']))
+def test_an_average_loses_at_most_what_its_views_lose_on_the_mean(pair, kind):
+    z, y = pair
+    p, views = average(z, kind), [average(one[None]) for one in z]
     assert np.allclose(p.sum(1), 1) and (p >= 0).all()
     assert (nll(p, y) <= np.mean([nll(v, y) for v in views], 0) + 1e-9).all()
-    if of == 'probs':
+    if kind == 'probs':
         assert (brier(p, y) <= np.mean([brier(v, y) for v in views], 0) + 1e-9).all()
         assert (p.max(1) <= np.mean([v.max(1) for v in views], 0) + 1e-9).all()
 
 @settings(deadline=None)
-@given(both=LOGITS)
-def test_averages_by_hand(both):
-    z, _ = both
+@given(pair=LOGITS)
+def test_averages_by_hand(pair):
+    z, _ = pair
     p = softmax(z, axis=-1)
     assert np.allclose(average(z), p.mean(0)) and np.allclose(average(z, beta=.3), .3 * p[0] + .7 * p[1:].mean(0))
     product = np.exp(np.log(p.clip(1e-300)).mean(0))  # the mean of logits is the geometric mean of probabilities
     assert np.allclose(average(z, 'logits'), product / product.sum(1, keepdims=True))
     assert np.allclose(average(z[:1]), average(z[:1], 'logits')) and np.allclose(average(z, beta=1), p[0])
 
-@pytest.mark.parametrize('kwargs', [dict(beta=-.1), dict(beta=1.1), dict(of='votes')])
+@pytest.mark.parametrize('kwargs', [dict(beta=-.1), dict(beta=1.1), dict(kind='votes')])
 def test_averages_that_there_are_not(kwargs):
     with pytest.raises(CourseError): average(np.zeros((2, 3, 2)), **kwargs)
 
@@ -222,9 +223,9 @@ def test_one_view_has_no_beta():
     with pytest.raises(CourseError, match='1 views'): average(np.zeros((1, 3, 2)), beta=.5)
 
 @settings(deadline=None)
-@given(both=LOGITS)
-def test_spread(both):
-    z, _ = both
+@given(pair=LOGITS)
+def test_spread(pair):
+    z, _ = pair
     p, wide = softmax(z, axis=-1), spread(z)
     assert (wide >= 0).all() and (wide <= .5 + 1e-12).all() and np.allclose(spread(np.repeat(z[:1], 4, 0)), 0)
     i = 0
@@ -406,17 +407,17 @@ def test_explorer(model, pics, logits, tfm, kind):
     for at in range(5):
         i = order[[0, 3, 6, 8, 11][at]]
         for k in (1, len(views)):
-            picture, says = e.at(picture=at, number=k)
+            picture, says = e.draw_at(picture=at, number=k)
             p = softmax(z[:k], axis=-1)[:, i].mean(0)
             sizes.add(picture.shape)
             assert f'{p[y[i]]:.2f}: the answer' in says and pics.classes[y[i]] in says and ('right' if p.argmax() == y[i] else 'wrong') in says
     assert len(sizes) == 1
-    assert (e.at(picture=2, number=1)[0] != e.at(picture=2, number=len(views))[0]).any()
+    assert (e.draw_at(picture=2, number=1)[0] != e.draw_at(picture=2, number=len(views))[0]).any()
 
 def test_explorer_draws_each_picture_s_own_views(model, pics, tfm):
     idx, views = pics.valid[:6], random_views(tfm)
     z = tta_logits(model, pics, views, idx)
     order = np.argsort(spread(z))
     e = view_explorer(pics, z, views, idx, n=6, cell=32)
-    picture, _ = e.at(picture=4, number=5)
+    picture, _ = e.draw_at(picture=4, number=5)
     for k, view in enumerate(views): assert (picture[:32, 36 * k:36 * k + 32] == view(pics.x[idx])[order[4]]).all()

@@ -50,7 +50,7 @@ from IPython.display import display
 %matplotlib inline
 
 def show(p):
-    picture, sentence = e.at(**e.all_at(p))
+    picture, sentence = e.draw_at(**e.values_at(p))
     fig = plt.figure(figsize=(picture.shape[1] / 100, picture.shape[0] / 100), dpi=100)
     ax = fig.add_axes([0, 0, 1, 1])
     ax.imshow(picture)
@@ -159,7 +159,7 @@ def test_twin_without_scripts(browser, tmp_path):
     page.goto(as_file(tmp_path, explorer(start=.5).html()))
     shot = decode(page.locator('.explorer-window').screenshot())
     assert not page.locator('input').is_visible() and page.locator('figcaption').inner_text() == 'Blur is 0.50.'
-    wanted = explorer().at(p=.5)[0]
+    wanted = explorer().draw_at(p=.5)[0]
     assert shot.shape == wanted.shape and abs(shot.astype(int) - wanted).mean() < 6, 'this is not the picture at the start'
     context.close()
 

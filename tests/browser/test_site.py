@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np, pytest
 from PIL import Image
 
-from data_scripts import site
+from data_scripts.site import build as site
+from data_scripts.site.reference import page_names
 
 pytestmark = pytest.mark.browser
 AXE = Path(find_spec('axe_playwright_python').origin).parent
 REPO = Path(__file__).resolve().parents[2]
-ADDRESSES = ['404.html', *sorted(p.relative_to(REPO).with_suffix('.html').as_posix() for folder in ('nbs', 'nbs/reference', 'nbs/exercises', 'nbs/cases')
-                                 for p in (REPO/folder).glob('*.ipynb'))]
+NOTEBOOKS = [p.relative_to(REPO).with_suffix('').as_posix() for folder in ('nbs', 'nbs/cases') for p in (REPO/folder).glob('*.ipynb')]
+ADDRESSES = ['404.html', *sorted(f'{name}.html' for name in NOTEBOOKS + [f'nbs/{page}' for page in page_names()])]
 LESSONS = [a for a in ADDRESSES if re.match(r'nbs/\d\d_', a)]
 
 
