@@ -10,15 +10,14 @@
 A folder that holds nothing but one other folder is gone through first. What fits none of these is refused, with what was
 seen and what to pass. Nothing is passed by unmentioned: what is left out stands in the notes."""
 import os, re
-from collections import Counter
 from pathlib import Path
 
 from course_utils.config import CourseError
 from course_utils.data.lists import part_lists
-from course_utils.data.listing import Folder, contents_in_words, counted, list_folder, some_names
-from course_utils.data.parts import found_splits, is_beside, is_generic, name_words, part_of
+from course_utils.data.listing import Folder, contents_in_words, counted, is_picture_name, list_folder, some_names
+from course_utils.data.parts import found_splits, is_beside, is_generic, part_of
 from course_utils.data.rows import Layout, Reading, Rows, to_layout
-from course_utils.data.tables import chosen_table, folder_tables, is_same_partition
+from course_utils.data.tables import chosen_table, folder_tables, is_same_partition, is_table_name
 
 
 def read_layout(
@@ -42,7 +41,8 @@ def as_it_lies(tree: Folder, reading: Reading) -> Rows:
     "The first kind of layout that fits."
     outer = tree
     tree, notes = innermost(tree)
-    found = part_folders(tree) or parts_in_classes(tree) or part_lists(outer) or class_folders(tree, outer, reading)
+    found = part_folders(tree) or parts_in_classes(tree) or part_lists(outer)
+    if not found: found = class_folders(tree, outer, reading)
     if not found and reading.csv is not False: found = folder_tables(outer, reading)
     if not found: raise no_classes(outer)
     if tree is not outer:
@@ -56,10 +56,12 @@ def innermost(tree: Folder) -> tuple[Folder, list]:
     notes = []
     while True:
         holding = [folder for folder in tree.folders if folder.holds_pictures]
-        if len(holding) != 1 or not any(folder.holds_pictures for folder in holding[0].folders): return tree, notes
-        if len(tree.pictures) > len(holding[0].all_files): return tree, notes
-        notes += beside_notes(tree, holding)
-        tree = holding[0]
+        if len(holding) != 1: return tree, notes
+        [inner] = holding
+        is_deep = any(folder.holds_pictures for folder in inner.folders)
+        if not is_deep or len(tree.pictures) > len(inner.all_files): return tree, notes
+        notes += beside_notes(tree, holding) + loose_notes(tree)
+        tree = inner
 
 
 # ---- folders that are classes ----
@@ -69,22 +71,31 @@ def class_children(folder: Folder) -> list:
     holding = [child for child in folder.folders if child.holds_pictures]
     names = {child.name for child in holding}
     children = [child for child in holding if not is_copy(child, names)]
-    children = less(children, lambda child: is_beside(child.name))
+    children = leave_out(children, is_beside)
     if all(is_generic(child.name) for child in children) or found_splits(names): return []
-    return less(children, lambda child: part_of(child.name) not in (None, 'train'))
+    return leave_out(children, lambda name: part_of(name) not in (None, 'train'))
 
 
-def less(children: list, is_left_out) -> list:
+def leave_out(
+    children: list,
+    is_left_out,  # a name → whether it hardly names a class
+) -> list:
     "Without some, if what remains are still two classes or tells nothing by its names; else all: 'masks' may be a class."
-    remaining = [child for child in children if not is_left_out(child)]
-    if len(remaining) >= 2 or remaining and all(is_generic(child.name) for child in remaining): return remaining
-    return children
+    remaining = [child for child in children if not is_left_out(child.name)]
+    if len(remaining) >= 2: return remaining
+    only_generic = all(is_generic(child.name) for child in remaining)
+    return remaining if remaining and only_generic else children
 
 
 def is_copy(child: Folder, sibling_names: set) -> bool:
     "Does a folder hold the same folders as the one around it?"
-    inner = {folder.name for folder in child.folders if folder.holds_pictures}
+    inner = folder_names(child)
     return len(inner) >= 2 and inner <= sibling_names
+
+
+def folder_names(folder: Folder) -> set:
+    "The names of its folders that hold pictures."
+    return {inner.name for inner in folder.folders if inner.holds_pictures}
 
 
 def labelled_files(folder: Folder, part: str = '') -> list:  # rows
@@ -100,10 +111,16 @@ def labelled_files(folder: Folder, part: str = '') -> list:  # rows
 
 def beside_notes(folder: Folder, used: list) -> list:
     "A sentence on the folders that are none of those that are used."
-    others = [child for child in folder.folders if child not in used]
-    if not others: return []
-    shown = [f'{child.name}/ ({contents_in_words(child)})' for child in others]
+    unused = [child for child in folder.folders if child not in used]
+    if not unused: return []
+    shown = [f'{child.name}/ ({contents_in_words(child)})' for child in unused]
     return [f"No class, and left out of {folder.name}/: {some_names(shown, 8)}."]
+
+
+def loose_notes(folder: Folder) -> list:
+    "A sentence on the pictures right in a folder whose folders are the classes."
+    if not folder.pictures: return []
+    return [f"{counted(len(folder.pictures), 'picture')} right in {folder.name}/, in no class folder: left out."]
 
 
 def lost_below(folders: list) -> dict:
@@ -173,9 +190,10 @@ def class_folders(tree: Folder, outer: Folder, reading: Reading) -> Rows | None:
     check_same_inside(tree, classes)
     rows = [(path, child.name, '') for child in classes for path in child.all_files]
     notes = beside_notes(tree, classes)
-    if tree.pictures: notes.append(f"{counted(len(tree.pictures), 'picture')} right in {tree.name}/, in no class folder: left out.")
-    unused = [child for child in tree.folders if child not in classes]
-    lost = {path: reason for path, reason in tree.all_lost.items() if not any(path.startswith(child.path + os.sep) for child in unused if child.holds_pictures)}
+    notes += loose_notes(tree)
+    # A folder whose links have all lost their target may be a class that was not fetched.
+    not_fetched = [child for child in tree.folders if child.all_lost and not child.holds_pictures]
+    lost = tree.lost | lost_below(classes + not_fetched)
     found = Rows(rows, f'class folders in {tree.name}/', notes, lost)
     if reading.csv is not False: check_table(outer, found, reading)
     return found
@@ -183,9 +201,11 @@ def class_folders(tree: Folder, outer: Folder, reading: Reading) -> Rows | None:
 
 def check_same_inside(tree: Folder, classes: list):
     "Raises `CourseError` where each folder holds the same folders: either may be the classes."
-    inside = [{inner.name for inner in child.folders if inner.holds_pictures} for child in classes]
-    if len(classes) < 2 or len(inside[0]) < 2 or any(names != inside[0] for names in inside): return
-    outer, inner = some_names(child.name for child in classes), some_names(sorted(inside[0]))
+    inside = [folder_names(child) for child in classes]
+    differ = any(names != inside[0] for names in inside)
+    if len(classes) < 2 or len(inside[0]) < 2 or differ: return
+    outer = some_names(child.name for child in classes)
+    inner = some_names(sorted(inside[0]))
     raise CourseError(f"Every folder of {tree.name} ({outer}) holds the same folders ({inner}), so either may be the classes: give load_pictures one of the outer folders if the inner are, or pass pattern=r'^(?P<label>[^/]+)/' for the outer, r'^[^/]+/(?P<label>[^/]+)/' for the inner as classes.")
 
 
@@ -203,24 +223,32 @@ def check_table(outer: Folder, found: Rows, reading: Reading):
 
 # ---- the class in the name ----
 
-def by_pattern(tree: Folder, pattern: str) -> Rows:
-    "Files whose name (or path, where the pattern has a /) matches: the group `label`, else the first, is the class; a group `split` is the part."
+def compiled(pattern: str) -> re.Pattern:
+    "A learner's pattern. Raises `CourseError` where it is none, or names no class."
     try: expression = re.compile(pattern)
     except re.error as e: raise CourseError(f"pattern={pattern!r} is no regular expression ({e}): try one such as {EXAMPLE}.") from None
-    if not expression.groups: raise CourseError(f"pattern={pattern!r} has no group, so it names no class: put the class in brackets, as in {EXAMPLE}.")
+    if expression.groups: return expression
+    raise CourseError(f"pattern={pattern!r} has no group, so it names no class: put the class in brackets, as in {EXAMPLE}.")
+
+
+def by_pattern(tree: Folder, pattern: str) -> Rows:
+    "Files whose name (or path, where the pattern has a /) matches: the group `label`, else the first, is the class; a group `split` is the part."
+    expression = compiled(pattern)
     group = 'label' if 'label' in expression.groupindex else 1
-    splits = found_splits(folder.name for folder in tree.folders if folder.holds_pictures)
+    splits = found_splits(folder_names(tree))
     parts = next(iter(splits.values())) if len(splits) == 1 else {}
     rows, unmatched = [], []
     for path in tree.all_files:
         relative = Path(os.path.relpath(path, tree.path))
-        match = expression.search(relative.as_posix() if '/' in pattern else relative.name)
-        label = match[group] if match else None
-        if not label: unmatched.append(relative.as_posix())
-        else: rows.append((path, label, file_part(match, relative, parts)))
+        text = relative.as_posix() if '/' in pattern else relative.name
+        match = expression.search(text)
+        if match and match[group]: rows.append((path, match[group], file_part(match, relative, parts)))
+        else: unmatched.append(relative.as_posix())
     if not rows: raise CourseError(f"pattern={pattern!r} matches none of the {len(unmatched):,} files of {tree.name}, such as {some_names(unmatched, 3)}: try one such as {suggested_pattern(unmatched)}.")
-    if any(part in ('', 'unlabelled') for _, _, part in rows): rows = [(path, label, '') for path, label, _ in rows]
-    notes = [f"{counted(len(unmatched), 'file')} whose name does not match the pattern, left out: {some_names(unmatched, 3)}."] if unmatched else []
+    is_in_parts = all(part in ('train', 'valid', 'test') for _, _, part in rows)
+    if not is_in_parts: rows = [(path, label, '') for path, label, _ in rows]
+    notes = []
+    if unmatched: notes.append(f"{counted(len(unmatched), 'file')} whose name does not match the pattern, left out: {some_names(unmatched, 3)}.")
     return Rows(rows, f'classes in the names, by the pattern {pattern}', notes, tree.all_lost)
 
 
@@ -243,9 +271,11 @@ def suggested_pattern(names: list) -> str:
     names = [Path(name).name for name in names]
     for pattern in PATTERNS:
         matches = [re.search(pattern, name) for name in names]
-        labels = Counter(match['label'] for match in matches if match)
+        labels = [match['label'] for match in matches if match]
+        n_classes = len(set(labels))
         is_telling = any(not label.isdigit() for label in labels)
-        if is_telling and labels.total() >= .9 * len(names) and 2 <= len(labels) <= len(names) / 2: return f"pattern=r'{pattern}'"
+        is_general = len(labels) >= .9 * len(names)
+        if is_telling and is_general and 2 <= n_classes <= len(names) / 2: return f"pattern=r'{pattern}'"
     return EXAMPLE
 
 
@@ -253,13 +283,14 @@ def suggested_pattern(names: list) -> str:
 
 def no_classes(tree: Folder) -> CourseError:
     "What was seen, and what to pass."
-    pictures = [path for path in tree.all_files if path in set(tree.pictures)] or tree.all_files
+    pictures = [path for path in tree.all_files if is_picture_name(path)] or tree.all_files
     if not tree.holds_pictures:
         lost = f" ({contents_in_words(tree)})" if tree.all_lost else ''
         return CourseError(f"{tree.path} has no pictures in class folders{lost}: it needs one folder for each class, with that class's pictures in it.")
-    tables = [os.path.basename(path) for path in tree.all_files if path.lower().endswith(('.csv', '.tsv', '.jsonl'))]
-    folders = some_names(f'{folder.name}/' for folder in tree.folders if folder.holds_pictures)
-    seen = f"{counted(len(pictures), 'picture')} ({some_names([os.path.basename(path) for path in pictures], 3)})"
+    tables = [os.path.basename(path) for path in tree.all_files if is_table_name(path)]
+    folders = some_names(f'{name}/' for name in sorted(folder_names(tree)))
+    names = [os.path.basename(path) for path in pictures]
+    seen = f"{counted(len(pictures), 'picture')} ({some_names(names, 3)})"
     if folders: seen += f', in {folders}'
     if tables: seen += f', and the tables {some_names(tables)}, none of which names them'
     return CourseError(f"{tree.path} has no class folders that tell its pictures apart, but {seen}: make one folder for each class, pass csv='…' with a table of files and classes, or, where the class stands in the name, {suggested_pattern(pictures)}.")

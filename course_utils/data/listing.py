@@ -91,14 +91,14 @@ def is_system_name(name: str) -> bool:
 def list_folder(folder) -> Folder:
     "A folder with everything below it. Raises `CourseError` where it may not be opened."
     path = str(folder)
-    tree = read_folder(os.path.basename(os.path.abspath(path)), path, around=())
+    tree = read_folder(os.path.basename(os.path.abspath(path)), path, ancestors=())
     if path in tree.lost: raise CourseError(f"The folder {path} cannot be read ({tree.lost[path]}): allow it for your user, or choose another folder.")
     return tree
 
 
 def read_folder(
     name: str, path: str,
-    around: tuple,  # device and number of the folders around it: a link back to one of them would never end
+    ancestors: tuple,  # device and number of the folders above it: a link back to one of them would never end
 ) -> Folder:
     folder = Folder(name, path)
     try:
@@ -108,26 +108,26 @@ def read_folder(
     except OSError as e:
         folder.lost[path] = f'the folder may not be opened: {e.strerror}'
         return folder
-    around = (*around, (stat.st_dev, stat.st_ino))
+    ancestors = (*ancestors, (stat.st_dev, stat.st_ino))
     for entry in entries:
-        if not is_system_name(entry.name): add_entry(folder, entry, around)
+        if not is_system_name(entry.name): add_entry(folder, entry, ancestors)
     return folder
 
 
-def add_entry(folder: Folder, entry: os.DirEntry, around: tuple):
+def add_entry(folder: Folder, entry: os.DirEntry, ancestors: tuple):
     "Puts a file or folder where it belongs, or says why it is lost."
     try:
         if entry.is_file(): folder.entries[entry.name] = entry.path
         elif not entry.is_dir(): folder.lost[entry.path] = LOST_LINK if entry.is_symlink() else 'no ordinary file'
-        elif entry.is_symlink() and leads_back(entry, around): folder.lost[entry.path] = LOST_CIRCLE
-        else: folder.entries[entry.name] = read_folder(entry.name, entry.path, around)
+        elif entry.is_symlink() and leads_back(entry, ancestors): folder.lost[entry.path] = LOST_CIRCLE
+        else: folder.entries[entry.name] = read_folder(entry.name, entry.path, ancestors)
     except OSError as e: folder.lost[entry.path] = e.strerror or str(e)
 
 
-def leads_back(entry: os.DirEntry, around: tuple) -> bool:
+def leads_back(entry: os.DirEntry, ancestors: tuple) -> bool:
     "Does a link lead to one of the folders around it?"
     stat = entry.stat()
-    return (stat.st_dev, stat.st_ino) in around
+    return (stat.st_dev, stat.st_ino) in ancestors
 
 
 # ---- in words ----

@@ -29,7 +29,9 @@ def list_files(folder: Folder) -> dict:  # part → path
     "The text files that are called as parts are. Of trainval.txt and train.txt, train.txt."
     lists = {}
     for path in sorted(folder.files, key=len):
-        part = part_of(Path(path).stem) if os.path.splitext(path)[1].lower() in LIST_ENDINGS else None
+        stem, ending = os.path.splitext(os.path.basename(path))
+        if ending.lower() not in LIST_ENDINGS: continue
+        part = part_of(stem)
         if part and part != 'unlabelled': lists.setdefault(part, path)
     return {part: lists[part] for part in ('train', 'valid', 'test') if part in lists}
 
@@ -47,8 +49,8 @@ def list_lines(path: str, index: FileIndex) -> tuple[list, int]:  # of (path, la
 
 def list_line(line: str, index: FileIndex) -> tuple | None:  # the path, the label or ''
     "A path alone, a path and a label behind it, or a path and more behind it."
-    whole = index.find(line)
-    if whole: return whole, ''
+    path = index.find(line)
+    if path: return path, ''
     words = re.split(r'[\s,;]+', line)
     for split in (re.split(r'[\s,;]+(?=\S+$)', line), words[:2]):
         path = index.find(split[0]) if len(split) == 2 else None
@@ -57,7 +59,8 @@ def list_line(line: str, index: FileIndex) -> tuple | None:  # the path, the lab
 
 
 def lists_rows(tree: Folder, folder: Folder, lists: dict, found: dict, n_missing: int) -> Rows | None:
-    rows = [(path, label, part) for part, (lines, _) in found.items() for path, label in lines]
+    rows = []
+    for part, (lines, _) in found.items(): rows += [(path, label, part) for path, label in lines]
     labels = list_labels(tree, folder, rows)
     if labels is None: return None
     rows = [(path, label, part) for (path, _, part), label in zip(rows, labels)]
@@ -80,8 +83,8 @@ def list_labels(tree: Folder, folder: Folder, rows: list) -> list | None:
     names = class_names(tree, folder)
     numbers = sorted(set(map(int, labels)))
     first = 0 if numbers[0] == 0 else 1
-    if names and numbers[-1] - first < len(names): return [names[int(label) - first] for label in labels]
-    return labels
+    if numbers[-1] - first >= len(names): return labels  # no list of classes, or one of something else
+    return [names[int(label) - first] for label in labels]
 
 
 def class_names(tree: Folder, folder: Folder) -> list:
@@ -89,6 +92,6 @@ def class_names(tree: Folder, folder: Folder) -> list:
     for path in (*folder.files, *tree.files):
         stem, ending = os.path.splitext(os.path.basename(path))
         if ending != '.txt' or stem.lower() not in CLASSES_FILES: continue
-        lines = [line.strip() for line in read_text(Path(path)).splitlines() if line.strip()]
-        return [re.sub(r'^\d+[\s,:]+', '', line) for line in lines]
+        lines = read_text(Path(path)).splitlines()
+        return [re.sub(r'^\d+[\s,:]+', '', line.strip()) for line in lines if line.strip()]
     return []

@@ -60,7 +60,8 @@ def to_layout(name: str, found: Rows, reading: Reading) -> Layout:
     else: table, more_notes = labelled(table)
     classes = sorted(table.label.unique())
     table['stratum'] = table.label
-    table['label'] = table.label.map({label: i for i, label in enumerate(classes)}).astype(int)
+    numbers = {label: i for i, label in enumerate(classes)}
+    table['label'] = table.label.map(numbers).astype(int)
     table = table[['path', 'label', 'split', 'stratum']].reset_index(drop=True)
     return Layout(table, classes, notes + more_notes, found.lost)
 
@@ -68,9 +69,10 @@ def to_layout(name: str, found: Rows, reading: Reading) -> Layout:
 def one_spelling(table: pd.DataFrame) -> list:
     "Classes whose names differ in case or in composed accents become one, called as in training. Returns notes."
     is_train = table.split == 'train'
-    names = [*sorted(table.label[is_train].unique()), *sorted(table.label[~is_train].unique())]
+    trained = sorted(table.label[is_train].unique())
+    untrained = sorted(table.label[~is_train].unique())
     spelling, notes = {}, []
-    for name in names:
+    for name in trained + untrained:
         spelled = spelling.setdefault(class_key(name), name)
         if spelled == name: continue
         is_same_text = unicodedata.normalize('NFC', spelled) == unicodedata.normalize('NFC', name)

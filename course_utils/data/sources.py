@@ -29,7 +29,8 @@ def data_names() -> list:
     "The names that COURSE_DATA knows on this machine: `solar` and what `make data` has fetched."
     if not data_dir().is_dir(): return ['solar']
     paths = sorted(data_dir().iterdir())
-    return ['solar', *(path.name for path in paths if path.is_dir() and not is_system_name(path.name))]
+    fetched = [path.name for path in paths if path.is_dir() and not is_system_name(path.name)]
+    return ['solar', *fetched]
 
 
 def find_source(
@@ -44,8 +45,11 @@ def find_source(
     if is_folder(name): folder = Path(name).expanduser()
     elif name in data_names(): folder = data_dir()/name
     else: raise CourseError(f"There is no data set named '{name}': it can be {', '.join(data_names())}, or a folder of class folders.")
-    layout = read_layout(folder, reading, tuple(read_facts(folder).get('beside', ())))  # such as the pets' masks
-    if folder == Path(name) and name in data_names(): layout.notes.append(same_name_note(name, f'the folder ./{name}', f'the data set of that name, {data_dir()/name}'))
+    masks = read_facts(folder).get('beside', ())  # such as the pets'
+    layout = read_layout(folder, reading, tuple(masks))
+    if is_folder(name) and name in data_names():
+        fetched = f'the data set of that name, {data_dir()/name}'
+        layout.notes.append(same_name_note(name, f'the folder ./{name}', fetched))
     return Path(name).name or name, layout
 
 
@@ -75,9 +79,9 @@ def solar_layout(reading: Reading) -> Layout:
     return Layout(table, classes, [same_name_note('solar', 'the solar cells of the course', 'the folder ./solar')])
 
 
-def same_name_note(name: str, taken: str, other: str) -> str:
-    "Which of two was taken."
-    return f"'{name}' is the name of two things: {taken} was taken; to take {other}, pass its path."
+def same_name_note(name: str, taken: str, passed: str) -> str:
+    "Which of two was taken, and which was passed by."
+    return f"'{name}' is the name of two things: {taken} was taken; to take {passed}, give its path."
 
 
 # ---- solar cells ----

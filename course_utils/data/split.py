@@ -45,11 +45,13 @@ def mend_strata(valid: np.ndarray, codes: np.ndarray, shared: np.ndarray, seed: 
 
     for stratum in shared:
         if n_valid[stratum] == 0:
+            spare = np.where(n_valid > 1, n_valid - expected, -np.inf)
             move(stratum, True)
-            move(shared[np.where(n_valid > 1, n_valid - expected, -np.inf)[shared].argmax()], False)
+            move(shared[spare[shared].argmax()], False)
         elif n_train[stratum] == 0:
+            spare = np.where(n_train > 1, expected - n_valid, -np.inf)
             move(stratum, False)
-            move(shared[np.where(n_train > 1, expected - n_valid, -np.inf)[shared].argmax()], True)
+            move(shared[spare[shared].argmax()], True)
 
 
 def with_every_class(

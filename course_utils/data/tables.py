@@ -9,16 +9,19 @@ import pandas as pd
 
 from course_utils.config import CourseError
 from course_utils.data.listing import Folder, counted, is_picture_name, list_folder, some_names
-from course_utils.data.parts import is_beside, is_split, part_and_rest, part_of
+from course_utils.data.parts import found_splits, is_beside, is_split, part_of
 from course_utils.data.rows import Reading, Rows
 
 TABLE_ENDINGS = {'.csv': ',', '.tsv': '\t', '.jsonl': None}  # → separator
 FOUND_SHARE = .9
 
 # As they are called most often, without separators.
-FILE_COLUMNS = ('filename', 'file', 'filepath', 'filepaths', 'path', 'imagepath', 'imagefile', 'imagename', 'image', 'imageid', 'img', 'imgname', 'id', 'idcode', 'name')
-LABEL_COLUMNS = ('label', 'labels', 'class', 'classname', 'classlabel', 'classid', 'classes', 'category', 'categoryid', 'breed', 'species', 'diagnosis', 'dx', 'target', 'labelname', 'family', 'type')
-SPLIT_COLUMNS = ('split', 'set', 'dataset', 'subset', 'partition', 'phase', 'fold', 'part', 'isvalid', 'istest')
+FILE_COLUMNS = '''filename file filepath filepaths path imagepath imagefile imagename image imageid img imgname id idcode name'''.split()
+LABEL_COLUMNS = '''label labels labelname class classname classlabel classid classes category categoryid breed species
+    diagnosis dx target family type'''.split()
+SPLIT_COLUMNS = '''split set dataset subset partition phase fold part isvalid istest'''.split()
+HELD_OUT_COLUMNS = dict(isvalid='valid', istest='test')  # of True and False
+ONE_HOT_VALUES = {'0', '1', '0.0', '1.0', ''}
 TRUTHS = {'true': True, '1': True, 'yes': True, 'false': False, '0': False, 'no': False}
 
 
@@ -44,8 +47,8 @@ class FileIndex:
         for k in range(len(parts)):
             path = self.places.get('/'.join(parts[k:]))
             if path: return path
-        beside = os.path.join(self.root, value)
-        return beside if value and os.path.isfile(beside) else None
+        joined = os.path.join(self.root, value)
+        return joined if is_picture_name(value) and os.path.isfile(joined) else None
 
     def find_all(self, values) -> list:
         "`find` for each value."
@@ -115,16 +118,21 @@ def json_lines(text: str) -> pd.DataFrame:
     "An object a line. Lists and objects in it are no labels."
     rows = [json.loads(line) for line in text.splitlines() if line.strip()]
     table = pd.DataFrame(rows)
-    for column in list(table.columns):
-        if table[column].map(lambda value: isinstance(value, (list, dict))).any(): table = table.drop(columns=column)
+    is_nested = table.map(lambda value: isinstance(value, (list, dict)))
+    table = table.loc[:, ~is_nested.any()]
     return table.map(lambda value: '' if value is None or value != value else str(value))
 
 
 # ---- which column is which ----
 
-def usual(columns, names: tuple) -> list:
+def plain_name(column: str) -> str:
+    "A column's name without separators: 'Image_ID' → 'imageid'."
+    return re.sub(r'[\W_]+', '', str(column)).lower()
+
+
+def usual(columns, names: list) -> list:
     "The columns that are called by one of some usual names."
-    return [column for column in columns if re.sub(r'[\W_]+', '', str(column)).lower() in names]
+    return [column for column in columns if plain_name(column) in names]
 
 
 def check_column(table: pd.DataFrame, column: str, parameter: str, file: str):
@@ -137,12 +145,11 @@ def file_column(table: pd.DataFrame, index: FileIndex, file: str) -> tuple[str, 
     found = {column: index.find_all(table[column]) for column in table.columns}
     shares = {column: share_found(paths) for column, paths in found.items()}
     if not shares: raise NoFiles(f'{file} is empty.')
-    enough = [column for column, share in shares.items() if share >= FOUND_SHARE]
     # A column of labels may look like names, as 0 and 1 do beside 0.png: names of files hardly repeat.
-    n_files = {column: len(set(found[column])) for column in enough}
-    enough = [column for column in enough if n_files[column] == max(n_files.values())]
-    if enough:
-        column = (usual(enough, FILE_COLUMNS) or enough)[0]
+    n_files = {column: len(set(found[column])) for column, share in shares.items() if share >= FOUND_SHARE}
+    if n_files:
+        richest = [column for column, n in n_files.items() if n == max(n_files.values())]
+        column = (usual(richest, FILE_COLUMNS) or richest)[0]
         return column, found[column]
     best = max(shares, key=shares.get)
     raise NoFiles(f"{file} has the columns {some_names(table.columns, 12)}, and none names the files: of '{best}', the nearest, {shares[best]:.0%} of the rows are found in {index.root}. Pass file_column=, and the folder of the pictures as the first argument.")
@@ -157,15 +164,26 @@ def label_values(table: pd.DataFrame, taken: set, file: str) -> tuple[str, pd.Se
     columns = [column for column in table.columns if column not in taken]
     named = one_partition(table, usual(columns, LABEL_COLUMNS))
     if len(named) == 1: return named[0], table[named[0]]
-    hot = [column for column in columns if set(table[column]) <= {'0', '1', '0.0', '1.0', ''}]
-    if len(hot) >= 2 and not named:
-        ones = table[hot].isin(['1', '1.0'])
-        if (ones.sum(axis=1) <= 1).all(): return some_names(hot), ones.idxmax(axis=1).where(ones.any(axis=1), '')
-    possible = [column for column in columns if 2 <= table[column].replace('', None).nunique() <= len(table) / 2]
-    if not named: named = one_partition(table, possible)
+    if not named:
+        binary, values = one_hot(table, columns)
+        if binary: return some_names(binary), values
+        n_values = {column: table[column][table[column] != ''].nunique() for column in columns}
+        possible = [column for column, n in n_values.items() if 2 <= n <= len(table) / 2]
+        named = one_partition(table, possible)
     if len(named) == 1: return named[0], table[named[0]]
     seen = some_names(named or columns, 12) or 'no other column'
     raise CourseError(f"{file} names the files, but it is not clear which column holds the class (seen: {seen}): pass label_column=, as in load_pictures(csv='{file}', label_column='…').")
+
+
+def one_hot(table: pd.DataFrame, columns: list) -> tuple[list, pd.Series | None]:  # the columns; a class a row
+    "Columns of 0 and 1 of which one is 1 in each row, or none where the class is not known. Empty where there are no such columns."
+    binary = [column for column in columns if set(table[column]) <= ONE_HOT_VALUES]
+    if len(binary) < 2: return [], None
+    is_one = table[binary].isin(['1', '1.0'])
+    n_ones = is_one.sum(axis=1)
+    n_unlabelled = (n_ones == 0).sum()
+    if (n_ones > 1).any() or n_unlabelled > len(table) * (1 - FOUND_SHARE): return [], None
+    return binary, is_one.idxmax(axis=1).where(n_ones == 1, '')
 
 
 def one_partition(table: pd.DataFrame, columns: list) -> list:
@@ -184,7 +202,12 @@ def is_same_partition(a, b) -> bool:
     return len(pairs) == len(set(a)) == len(set(b))
 
 
-def split_values(table: pd.DataFrame, columns: list, wanted: str | None, file: str) -> tuple[str | None, pd.Series | None]:
+def split_values(
+    table: pd.DataFrame,
+    columns: list,       # those that may be it
+    wanted: str | None,  # the one that the learner names
+    file: str,           # the table's name, for sentences
+) -> tuple[str | None, pd.Series | None]:  # its name; a part a row
     "The column that says each row's part, where there is one."
     if wanted: check_column(table, wanted, 'split_column', file)
     for column in [wanted] if wanted else usual(columns, SPLIT_COLUMNS):
@@ -197,7 +220,7 @@ def split_values(table: pd.DataFrame, columns: list, wanted: str | None, file: s
 
 def row_part(column: str, value: str) -> str | None:
     "'val' → `valid`; True in is_valid → `valid`."
-    held_out = {'isvalid': 'valid', 'istest': 'test'}.get(re.sub(r'[\W_]+', '', column).lower())
+    held_out = HELD_OUT_COLUMNS.get(plain_name(column))
     if held_out and value.lower() in TRUTHS: return held_out if TRUTHS[value.lower()] else 'train'
     return part_of(value)
 
@@ -213,13 +236,14 @@ def table_rows(path: str, index: FileIndex, reading: Reading, part: str = '') ->
         column, paths = reading.file_column, index.find_all(table[reading.file_column])
         if share_found(paths) == 0: raise NoFiles(f"None of the files in column '{column}' of {file} is found in {index.root}: give load_pictures the folder of the pictures as its first argument.")
     else: column, paths = file_column(table, index, file)
-    others = [other for other in table.columns if other != column]
-    split_column, parts = split_values(table, others, reading.split_column, file)
+    columns = [name for name in table.columns if name != column]
+    split_column, parts = split_values(table, columns, reading.split_column, file)
     if reading.label_column:
         check_column(table, reading.label_column, 'label_column', file)
         label_column, labels = reading.label_column, table[reading.label_column]
-    else: label_column, labels = label_values(table, {column, split_column} | repeated_files(table, index, others), file)
-    if parts is None: parts = parts_of_paths(paths, index.root) if not part else [part] * len(table)
+    else: label_column, labels = label_values(table, {column, split_column} | repeated_files(table, index, columns), file)
+    if parts is None and part: parts = [part] * len(table)
+    elif parts is None: parts = parts_of_paths(paths, index.root)
     notes = row_notes(file, index, paths, labels)
     rows = list(zip(paths, labels, parts))
     rows = one_row_a_file([row for row in rows if row[0] and row[1]], file)
@@ -232,16 +256,18 @@ def table_rows(path: str, index: FileIndex, reading: Reading, part: str = '') ->
 
 def repeated_files(table: pd.DataFrame, index: FileIndex, columns: list) -> set:
     "Other columns that name a file in every row, all of them different: no classes."
-    return {column for column in columns if table[column].is_unique and share_found(index.find_all(table[column])) >= FOUND_SHARE}
+    unique = [column for column in columns if table[column].is_unique]
+    return {column for column in unique if share_found(index.find_all(table[column])) >= FOUND_SHARE}
 
 
 def parts_of_paths(paths: list, root: str) -> list:
     "The part that each file's first folder names; '' for all where these are no split."
-    first = [os.path.relpath(path, root).split(os.sep)[0] if path else '' for path in paths]
-    parts = {name: part_and_rest(name)[0] or '' for name in set(first)}
-    used = {parts[name] for name, path in zip(first, paths) if path}
-    if not is_split(used) or '' in used: return [''] * len(paths)
-    return [parts[name] for name in first]
+    folders = [os.path.relpath(path, root).split(os.sep)[0] for path in paths if path]
+    splits = found_splits(set(folders))
+    parts = next(iter(splits.values())) if len(splits) == 1 else {}
+    if not parts or set(folders) - parts.keys(): return [''] * len(paths)
+    remaining = iter(folders)
+    return [parts[next(remaining)] if path else '' for path in paths]
 
 
 def row_notes(file: str, index: FileIndex, paths: list, labels) -> list:
@@ -273,7 +299,7 @@ def one_row_a_file(rows: list, file: str) -> list:
 def chosen_table(csv: str, folder: str | None, reading: Reading) -> Rows:
     "Reads the table that `csv=` names; its files lie in `folder`, else beside it or in the folder above."
     path = Path(csv).expanduser()
-    if folder and not path.is_file() and (Path(folder)/path).is_file(): path = Path(folder)/path
+    if folder and not path.is_file(): path = Path(folder)/path
     if not path.is_file(): raise CourseError(f"There is no table {csv}: give load_pictures(csv=…) a .csv, .tsv or .jsonl file.")
     root = Path(folder) if folder else path.parent
     tree = list_folder(root)
@@ -334,7 +360,8 @@ def together(tree: Folder, clear: dict) -> Rows | None:
     chosen = {part: one_table(found) for part, found in clear.items()}
     if not is_split(chosen) or '' in chosen:
         found = chosen.get('train') or next(iter(chosen.values()))
-        rows = [(path, label, part if is_split(row[2] for row in found.rows) else '') for path, label, part in found.rows]
+        rows = found.rows
+        if not is_split(part for _, _, part in rows): rows = [(path, label, '') for path, label, _ in rows]
         return Rows(rows, found.read_as, found.notes, tree.all_lost)
     rows, notes = [], []
     for found in chosen.values():
@@ -344,13 +371,18 @@ def together(tree: Folder, clear: dict) -> Rows | None:
     return Rows(rows, read_as, notes, tree.all_lost)
 
 
+def labels_by_path(found: Rows) -> dict:
+    return {path: label for path, label, _ in found.rows}
+
+
 def one_table(found: dict) -> Rows:  # path → what that table says
     "The only table, or the first of several that agree. Raises `CourseError` where they do not."
-    first, *others = found.values()
-    for other in others:
-        labels, other_labels = ({path: label for path, label, _ in rows.rows} for rows in (first, other))
-        shared = labels.keys() & other_labels.keys()
-        if is_same_partition([labels[path] for path in shared], [other_labels[path] for path in shared]): continue
+    first, *more = found.values()
+    labels = labels_by_path(first)
+    for table in more:
+        more_labels = labels_by_path(table)
+        shared = [(labels[path], more_labels[path]) for path in labels if path in more_labels]
+        if shared and is_same_partition(*zip(*shared)): continue
         names = some_names(os.path.basename(path) for path in found)
         raise CourseError(f"Several tables name the files, and they do not agree on the classes ({names}): pass the one that is meant, as csv='…'.")
     return first
