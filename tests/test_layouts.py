@@ -3,7 +3,7 @@ import io, os, unicodedata
 from collections import Counter
 from pathlib import Path
 
-import numpy as np, pandas as pd, pytest
+import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
@@ -105,6 +105,9 @@ READ = {
     'a class called train': ({'bus': 4, 'train': 4}, {}, ['bus', 'train'], 6, 2, 'class folders in'),
     'a class called masks': ({'masks': 4, 'no_masks': 4}, {}, ['masks', 'no_masks'], 6, 2, 'class folders in'),
     'loose pictures beside classes': ({'.': ['a.png'], 'cat': 4, 'dog': 4}, {}, TWO, 6, 2, '1 picture right in'),
+    'loose pictures beside parts': (in_parts() | {'.': ['a.png'], 'train': ['b.png']}, {}, TWO, 12, 6, '1 picture right in pics/'),
+    'the same folders in each class of a part': ({f'{p}/{c}/{s}': 3 for p in ('train', 'val') for c in TWO for s in 'ab'}, {}, TWO, 12, 12, 'Every class in train/ holds the folders a, b'),
+    'collections, the inner folders as classes': ({f'{d}/{p}/{c}': 3 for d in 'AB' for p in ('train', 'test') for c in TWO}, dict(pattern=r'^[^/]+/(?P<split>[^/]+)/(?P<label>[^/]+)/'), TWO, 12, 12, 'by the pattern'),
     'digits': ({'0': 4, '1': 4}, {}, ['0', '1'], 6, 2, 'class folders in'),
     'letters that differ in case': ({'a': 4, 'A': 4}, {}, ['A', 'a'], 6, 2, 'class folders in'),
     'Cats and cats': ({'train/Cat': 6, 'valid/cat': 3, 'train/DOG': 6, 'valid/Dog': 3}, {}, ['Cat', 'DOG'], 12, 6, "'Cat' and 'cat' differ only in case"),
@@ -131,6 +134,7 @@ READ = {
     'TSV': ({'.': FLAT, 'labels.tsv': table('file\tlabel', *(r.replace(',', '\t') for r in ROWS))}, {}, TWO, 6, 2, "labels.tsv"),
     'paths of another machine': ({'images': FLAT, 'labels.csv': table('path,label', *(f'C:\\data\\images\\{r}' for r in ROWS))}, {}, TWO, 6, 2, "'path'"),
     'rows and files that do not match': ({'.': [*FLAT, 'x.png', *(f'{k}.png' for k in range(8, 16))], 'labels.csv': table('file,label', *ROWS, *(f'{k}.png,dog' for k in range(8, 15)), 'lost.png,cat', '15.png,')}, {}, TWO, 11, 4, '1 row of labels.csv names no file'),
+    'ISIC, a folder of its own': ({'ISIC_Training_Input': FLAT, 'truth.csv': table('image,MEL,NV', *(f'{k},{k % 2:.1f},{1 - k % 2:.1f}' for k in range(8)))}, {}, ['MEL', 'NV'], 6, 2, "classes in 'MEL, NV'"),
     'parts of images': ({'images_part_1': FLAT[:4], 'images_part_2': FLAT[4:], 'meta.csv': table('image_id,dx', *IDS)}, {}, TWO, 6, 2, "classes in 'dx'"),
     'folders that a table agrees with': ({'cat': ['a.png', 'b.png', 'c.png', 'd.png'], 'dog': ['e.png', 'f.png', 'g.png', 'h.png'], 'index.csv': table('file,label', *(f'{"cat" if k < 4 else "dog"}/{n}.png,{k // 4}' for k, n in enumerate('abcdefgh')))}, {}, TWO, 6, 2, 'class folders in'),
     'columns that are named': ({'.': FLAT, 'x.csv': table('a,b,c', *(f'{n},{c},{k % 4 // 2}' for k, (n, c) in enumerate(zip(FLAT, LABELS))))}, dict(csv='x.csv', file_column='a', label_column='b'), TWO, 6, 2, "classes in 'b'"),
@@ -172,6 +176,9 @@ REFUSED = {
     'classes and parts at once': ({f'{c}_{p}': 3 for c in TWO for p in ('train', 'test')}, {}, ['cat_test', 'pattern=', '(?P<split>train|test)']),
     'parts in some classes': ({'cat/train': 3, 'cat/test': 3, 'dog': 6}, {}, ['dog', 'the same parts']),
     'the same folders in each': ({f'{f}/{c}': 4 for f in ('fold1', 'fold2') for c in TWO}, {}, ['fold1, fold2', 'cat, dog', 'pattern=']),
+    'a table without names of columns': ({'.': FLAT, 'x.csv': table(*ROWS)}, {}, ["The first line of x.csv names a picture ('0.png')", 'file,label']),
+    'parts without train': ({f'{p}/{c}': 4 for p in ('data', 'val') for c in TWO}, {}, ['data, val', 'call them train and valid', 'pattern=']),
+    'two collections with parts': ({f'{d}/{p}/{c}': 3 for d in 'AB' for p in ('train', 'test') for c in TWO}, {}, ['(A, B)', 'cat, dog', '(?P<split>[^/]+)']),
     'one class': ({'cat': 4}, {}, ['at least two classes']),
     'a table against folders': ({'a': FLAT[:4], 'b': FLAT[4:], 'x.csv': table('file,label', *ROWS)}, {}, ['a, b', 'x.csv', "csv='…'", 'csv=False']),
     'two candidates': ({'.': FLAT, 'x.csv': table('file,a,b', *(f'{n},{c},{k % 4 // 2}' for k, (n, c) in enumerate(zip(FLAT, LABELS))))}, {}, ['a, b', 'label_column=']),

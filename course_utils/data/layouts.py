@@ -147,13 +147,23 @@ def part_folders(tree: Folder) -> Rows | None:
         if part in (None, 'unlabelled'): continue
         used.append(folder)
         inner, inner_notes = innermost(folder)
-        notes += inner_notes
-        if class_children(inner): notes += beside_notes(inner, class_children(inner))
+        notes += inner_notes + class_notes(inner)
         rows += labelled_files(inner, part)
         lost |= folder.all_lost
     if not any(label and part == 'train' for _, label, part in rows): return None
     names = called(used, parts)
-    return Rows(rows, f"class folders in {', '.join(names.values())}", beside_notes(tree, used) + notes, lost, names)
+    notes = beside_notes(tree, used) + loose_notes(tree) + notes
+    return Rows(rows, f"class folders in {', '.join(names.values())}", notes, lost, names)
+
+
+def class_notes(folder: Folder) -> list:
+    "What is worth saying of the class folders in a part."
+    classes = class_children(folder)
+    if not classes: return []
+    notes = beside_notes(folder, classes)
+    shared = same_inside(classes)
+    if shared: notes.append(f"Every class in {folder.name}/ holds the folders {some_names(shared)}: their files are of the class around them.")
+    return notes
 
 
 def called(folders: list, parts: dict) -> dict:  # part → names of its folders
@@ -173,40 +183,53 @@ def parts_in_classes(tree: Folder) -> Rows | None:
     missing = [name for name, split in splits.items() if len(split) != 1]
     if missing:
         raise CourseError(f"Some folders of {tree.name} hold parts such as train/ and test/, and {some_names(missing)} do not: give every class the same parts, or move away what is no class.")
-    rows, notes = [], []
+    rows, notes, training = [], [], []
     for folder in classes:
         [parts] = splits[folder.name].values()
-        used = [inner for inner in folder.folders if parts.get(inner.name) in ('train', 'valid', 'test')]
+        used = [inner for inner in folder.folders if parts.get(inner.name, 'unlabelled') != 'unlabelled']
         for inner in used: rows += [(path, folder.name, parts[inner.name]) for path in inner.all_files]
+        training += [inner for inner in used if parts[inner.name] == 'train']
         notes += beside_notes(folder, used)
         if folder.files: notes.append(f"{counted(len(folder.files), 'file')} right in {folder.name}/, outside its parts: left out.")
+    shared = same_inside(training)
+    if shared:
+        raise CourseError(f"Every folder of {tree.name} ({some_names(splits)}) holds parts with the same folders ({some_names(shared)}), so either may be the classes: give load_pictures one of the outer folders, or pass pattern=r'^(?P<label>[^/]+)/(?P<split>[^/]+)/' for the outer, r'^[^/]+/(?P<split>[^/]+)/(?P<label>[^/]+)/' for the inner as classes.")
     return Rows(rows, 'class folders, with the parts inside each', beside_notes(tree, classes) + notes, lost_below(classes))
 
 
 def class_folders(tree: Folder, outer: Folder, reading: Reading) -> Rows | None:
     "A folder for each class."
+    check_same_inside(tree)
     classes = class_children(tree)
     if not classes: return None
-    check_same_inside(tree, classes)
     rows = [(path, child.name, '') for child in classes for path in child.all_files]
     notes = beside_notes(tree, classes)
     notes += loose_notes(tree)
     # A folder whose links have all lost their target may be a class that was not fetched.
     not_fetched = [child for child in tree.folders if child.all_lost and not child.holds_pictures]
     lost = tree.lost | lost_below(classes + not_fetched)
-    found = Rows(rows, f'class folders in {tree.name}/', notes, lost)
-    if reading.csv is not False: check_table(outer, found, reading)
+    found = Rows(rows, f'class folders in {tree.name}/' if tree is outer else 'class folders', notes, lost)
+    if reading.csv is False: return found
+    if len(classes) == 1: return folder_tables(outer, reading) or found  # one folder for all pictures
+    check_table(outer, found, reading)
     return found
 
 
-def check_same_inside(tree: Folder, classes: list):
-    "Raises `CourseError` where each folder holds the same folders: either may be the classes."
-    inside = [folder_names(child) for child in classes]
+def same_inside(folders: list) -> list:
+    "The names of two folders or more that each of some folders holds; empty where they differ."
+    inside = [folder_names(folder) for folder in folders]
     differ = any(names != inside[0] for names in inside)
-    if len(classes) < 2 or len(inside[0]) < 2 or differ: return
-    outer = some_names(child.name for child in classes)
-    inner = some_names(sorted(inside[0]))
-    raise CourseError(f"Every folder of {tree.name} ({outer}) holds the same folders ({inner}), so either may be the classes: give load_pictures one of the outer folders if the inner are, or pass pattern=r'^(?P<label>[^/]+)/' for the outer, r'^[^/]+/(?P<label>[^/]+)/' for the inner as classes.")
+    if len(inside) < 2 or len(inside[0]) < 2 or differ: return []
+    return sorted(inside[0])
+
+
+def check_same_inside(tree: Folder):
+    "Raises `CourseError` where each folder holds the same folders: either may be the classes."
+    holding = [folder for folder in tree.folders if folder.holds_pictures]
+    shared = same_inside(holding)
+    if not shared: return
+    names = some_names(folder.name for folder in holding)
+    raise CourseError(f"Every folder of {tree.name} ({names}) holds the same folders ({some_names(shared)}), so either may be the classes: call them train and valid if they are parts, give load_pictures one of the outer folders, or pass pattern=r'^(?P<label>[^/]+)/' for the outer, r'^[^/]+/(?P<label>[^/]+)/' for the inner as classes.")
 
 
 def check_table(outer: Folder, found: Rows, reading: Reading):

@@ -51,8 +51,9 @@ class FileIndex:
         return joined if is_picture_name(value) and os.path.isfile(joined) else None
 
     def find_all(self, values) -> list:
-        "`find` for each value."
-        return [self.find(str(value)) for value in values]
+        "`find` for each value, once for those that repeat."
+        paths = {value: self.find(str(value)) for value in set(values)}
+        return [paths[value] for value in values]
 
 
 def picture_paths(tree: Folder) -> list:
@@ -145,6 +146,8 @@ def file_column(table: pd.DataFrame, index: FileIndex, file: str) -> tuple[str, 
     found = {column: index.find_all(table[column]) for column in table.columns}
     shares = {column: share_found(paths) for column, paths in found.items()}
     if not shares: raise NoFiles(f'{file} is empty.')
+    first = [column for column in table.columns if is_picture_name(column) and index.find(column)]
+    if first: raise CourseError(f"The first line of {file} names a picture ('{first[0]}'), not the columns: put a line with their names above it, such as file,label.")
     # A column of labels may look like names, as 0 and 1 do beside 0.png: names of files hardly repeat.
     n_files = {column: len(set(found[column])) for column, share in shares.items() if share >= FOUND_SHARE}
     if n_files:
