@@ -9,7 +9,7 @@ from PIL import Image
 
 from course_utils.config import CourseError
 from course_utils.data.layouts import suggested_pattern
-from course_utils.data.parts import class_key, found_splits, part_of
+from course_utils.data.parts import class_key, found_splits, part_named
 from course_utils.data.pictures import load_pictures
 from course_utils.data.split import stratified_split, with_every_class
 
@@ -377,7 +377,7 @@ def test_a_folder_named_like_a_data_set_is_told(tmp_path, monkeypatch):
     None: ['cat', 'train station', 'seg_train', 'test tube', '0', 'contest', 'strain', 'seval', 'images', ''],
 }.items())
 def test_names_of_parts(part, names):
-    for name in names: assert part_of(name) == part, name
+    for name in names: assert part_named(name) == part, name
 
 
 def test_a_word_that_all_parts_share():
@@ -387,7 +387,7 @@ def test_a_word_that_all_parts_share():
 
 @given(st.text(max_size=12))
 def test_any_name_can_be_taken_apart(name):
-    part_of(name)
+    part_named(name)
     assert class_key(unicodedata.normalize('NFD', name)) == class_key(unicodedata.normalize('NFC', name))
 
 

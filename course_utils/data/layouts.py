@@ -15,7 +15,7 @@ from pathlib import Path
 from course_utils.config import CourseError
 from course_utils.data.lists import part_lists
 from course_utils.data.listing import Folder, contents_in_words, counted, is_picture_name, list_folder, some_names
-from course_utils.data.parts import found_splits, is_beside, is_generic, part_of
+from course_utils.data.parts import found_splits, is_beside, is_generic, part_named
 from course_utils.data.rows import Layout, Reading, Rows, to_layout
 from course_utils.data.tables import chosen_table, folder_tables, is_same_partition, is_table_name
 
@@ -71,12 +71,12 @@ def class_children(folder: Folder) -> list:
     holding = [child for child in folder.folders if child.holds_pictures]
     names = {child.name for child in holding}
     children = [child for child in holding if not is_copy(child, names)]
-    children = leave_out(children, is_beside)
+    children = without_doubtful(children, is_beside)
     if all(is_generic(child.name) for child in children) or found_splits(names): return []
-    return leave_out(children, lambda name: part_of(name) not in (None, 'train'))
+    return without_doubtful(children, lambda name: part_named(name) not in (None, 'train'))
 
 
-def leave_out(
+def without_doubtful(
     children: list,
     is_left_out,  # a name → whether it hardly names a class
 ) -> list:
@@ -178,7 +178,7 @@ def called(folders: list, parts: dict) -> dict:  # part → names of its folders
 def parts_in_classes(tree: Folder) -> Rows | None:
     "cats/train, cats/test, dogs/train, dogs/test."
     classes = [folder for folder in tree.folders if folder.holds_pictures]
-    splits = {folder.name: found_splits(inner.name for inner in folder.folders) for folder in classes}
+    splits = {folder.name: found_splits(folder_names(folder)) for folder in classes}
     if len(classes) < 2 or not any(splits.values()): return None
     missing = [name for name, split in splits.items() if len(split) != 1]
     if missing:
@@ -277,7 +277,7 @@ def by_pattern(tree: Folder, pattern: str) -> Rows:
 
 def file_part(match: re.Match, relative: Path, parts: dict) -> str:
     "The part of a file: what the pattern's group says, else the folder it lies in."
-    if 'split' in match.re.groupindex: return part_of(match['split'] or '') or ''
+    if 'split' in match.re.groupindex: return part_named(match['split'] or '') or ''
     return parts.get(relative.parts[0], '')
 
 

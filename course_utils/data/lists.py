@@ -3,7 +3,7 @@ import os, re
 from pathlib import Path
 
 from course_utils.data.listing import Folder, counted
-from course_utils.data.parts import is_generic, is_split, part_of
+from course_utils.data.parts import is_generic, is_split, part_named
 from course_utils.data.rows import Rows
 from course_utils.data.tables import FOUND_SHARE, FileIndex, is_same_partition, read_text
 
@@ -17,7 +17,7 @@ def part_lists(tree: Folder) -> Rows | None:
         lists = list_files(folder)
         if not is_split(lists): continue
         index = FileIndex(tree)
-        found = {part: list_lines(path, index) for part, path in lists.items()}
+        found = {part: named_in_list(path, index) for part, path in lists.items()}
         n_lines = sum(len(lines) for lines, _ in found.values())
         n_missing = sum(missing for _, missing in found.values())
         if not n_lines or n_missing / (n_lines + n_missing) > 1 - FOUND_SHARE: continue
@@ -31,12 +31,12 @@ def list_files(folder: Folder) -> dict:  # part → path
     for path in sorted(folder.files, key=len):
         stem, ending = os.path.splitext(os.path.basename(path))
         if ending.lower() not in LIST_ENDINGS: continue
-        part = part_of(stem)
+        part = part_named(stem)
         if part and part != 'unlabelled': lists.setdefault(part, path)
     return {part: lists[part] for part in ('train', 'valid', 'test') if part in lists}
 
 
-def list_lines(path: str, index: FileIndex) -> tuple[list, int]:  # of (path, label); how many lines name no file
+def named_in_list(path: str, index: FileIndex) -> tuple[list, int]:  # of (path, label); how many lines name no file
     "What a list names."
     found, n_missing = [], 0
     for line in read_text(Path(path)).splitlines():

@@ -53,7 +53,7 @@ def part_and_rest(name: str) -> tuple:  # the part or None, the other words
     return parts.pop(), rest
 
 
-def part_of(name: str) -> str | None:
+def part_named(name: str) -> str | None:
     "The part that a name says and nothing else: None for 'seg_train'."
     part, rest = part_and_rest(name)
     return None if rest else part

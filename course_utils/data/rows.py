@@ -26,6 +26,9 @@ class Reading:
         return self == Reading(pool=self.pool)
 
 
+AS_IT_LIES = Reading()
+
+
 @dataclass
 class Rows:
     "What the reader of one kind of layout found."
@@ -34,7 +37,7 @@ class Rows:
     notes: list = field(default_factory=list)  # sentences
     lost: dict = field(default_factory=dict)   # path → why it could not be followed
     part_names: dict = field(default_factory=dict)  # `train`, `valid`, `test` → how the folder or file is called
-    reading: Reading = Reading()                    # the columns of a table
+    reading: Reading = AS_IT_LIES                    # the columns of a table
 
     def called(self, part: str) -> str:
         "How a part is called where it lies."

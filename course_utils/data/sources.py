@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from course_utils.config import CourseError, data_dir
 from course_utils.data.layouts import read_layout
 from course_utils.data.listing import is_system_name
-from course_utils.data.rows import Layout, Reading, to_layout
+from course_utils.data.rows import AS_IT_LIES, Layout, Reading, to_layout
 from course_utils.data.tables import chosen_table, is_table_name
 
 FACTS_FILE = 'about.json'  # `make data` writes it beside the folders of a data set
@@ -35,7 +35,7 @@ def data_names() -> list:
 
 def find_source(
     source: str | None = None,     # a name out of `data_names()`, a folder or a table; None reads `COURSE_DATA`, which unset means `solar`
-    reading: Reading = Reading(),  # how a folder is to be read
+    reading: Reading = AS_IT_LIES,  # how a folder is to be read
 ) -> tuple[str, Layout]:  # the name shown; the files with their classes
     "Finds the files of a data set. Raises `CourseError` for an unknown name, and for what cannot be read as its author meant it."
     if reading.csv and source is None: return table_source(str(reading.csv), reading)

@@ -105,7 +105,7 @@ def limited(
 
 def check_files(name: str, table: pd.DataFrame, classes: list):
     "Before anything is opened: are there two classes, and two files of each? Raises `CourseError` where not."
-    check_counts(name, table.label, classes, n_unreadable=0)
+    check_class_sizes(name, table.label, classes, n_unreadable=0)
 
 
 def check_readable(
@@ -116,10 +116,10 @@ def check_readable(
 ):
     "After all that could be opened: are there still two classes, and two pictures of each? Raises `CourseError` where not."
     readable = table[~table.path.isin(unreadable)]
-    check_counts(name, readable.label, classes, len(unreadable))
+    check_class_sizes(name, readable.label, classes, len(unreadable))
 
 
-def check_counts(name: str, labels: pd.Series, classes: list, n_unreadable: int):
+def check_class_sizes(name: str, labels: pd.Series, classes: list, n_unreadable: int):
     "Raises `CourseError` unless two classes have pictures, and every class has two."
     counts = labels.value_counts().reindex(range(len(classes)), fill_value=0)
     n_classes = (counts > 0).sum()

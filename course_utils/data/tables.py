@@ -9,7 +9,7 @@ import pandas as pd
 
 from course_utils.config import CourseError
 from course_utils.data.listing import Folder, counted, is_picture_name, list_folder, some_names
-from course_utils.data.parts import found_splits, is_beside, is_split, part_of
+from course_utils.data.parts import found_splits, is_beside, is_split, part_named
 from course_utils.data.rows import Reading, Rows
 
 TABLE_ENDINGS = {'.csv': ',', '.tsv': '\t', '.jsonl': None}  # → separator
@@ -35,7 +35,7 @@ class FileIndex:
     "Finds a file by what a table calls it: a path or the end of one, with or without the ending."
     def __init__(self, tree: Folder):
         self.root = tree.path
-        self.paths = [path for path in picture_paths(tree) if is_picture_name(path)] or picture_paths(tree)
+        self.paths = [path for path in labelled_paths(tree) if is_picture_name(path)] or labelled_paths(tree)
         self.places = {}  # end of a path → the path, or None where two files end so
         for path in self.paths:
             for end in path_ends(os.path.relpath(path, self.root)):
@@ -56,12 +56,12 @@ class FileIndex:
         return [paths[value] for value in values]
 
 
-def picture_paths(tree: Folder) -> list:
+def labelled_paths(tree: Folder) -> list:
     "Files below a folder, but for those of masks and annotations."
     paths = []
     for entry in tree.entries.values():
         if isinstance(entry, str): paths.append(entry)
-        elif not is_beside(entry.name): paths += picture_paths(entry)
+        elif not is_beside(entry.name): paths += labelled_paths(entry)
     return paths
 
 
@@ -225,7 +225,7 @@ def row_part(column: str, value: str) -> str | None:
     "'val' → `valid`; True in is_valid → `valid`."
     held_out = HELD_OUT_COLUMNS.get(plain_name(column))
     if held_out and value.lower() in TRUTHS: return held_out if TRUTHS[value.lower()] else 'train'
-    return part_of(value)
+    return part_named(value)
 
 
 # ---- from a table to rows ----
@@ -342,10 +342,10 @@ def table_files(tree: Folder) -> list:  # of (path, part): train first
     "Tables in a folder, in the folders of its parts, and in folders without pictures. What only asks for predictions is none."
     found = []
     for folder in (tree, *tree.folders):
-        folder_part = part_of(folder.name) if folder is not tree else None
+        folder_part = part_named(folder.name) if folder is not tree else None
         for path in folder.files:
             if not is_table_name(path): continue
-            part = part_of(Path(path).stem) or folder_part or ''
+            part = part_named(Path(path).stem) or folder_part or ''
             if part != 'unlabelled': found.append((path, part))
     return sorted(found, key=lambda item: ('train', '', 'valid', 'test').index(item[1]))
 
@@ -353,7 +353,7 @@ def table_files(tree: Folder) -> list:  # of (path, part): train first
 def part_folder(tree: Folder, part: str) -> Folder | None:
     "The folder of a part's pictures, where there is just one: train_images/ for `train`."
     if not part: return None
-    folders = [folder for folder in tree.folders if part_of(folder.name) == part and folder.holds_pictures]
+    folders = [folder for folder in tree.folders if part_named(folder.name) == part and folder.holds_pictures]
     return folders[0] if len(folders) == 1 else None
 
 
