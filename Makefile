@@ -16,10 +16,10 @@ help:  ## prints this list
 	@echo "Start with: make lab"
 
 lab: .venv/.ready-lab  ## opens JupyterLab at the course home (PORT=8888)
-	@$(PY) data_scripts/lab.py --port "$(PORT)"
+	@$(PY) -m course_utils lab --port "$(PORT)"
 
 doctor: .venv/.ready-lab  ## checks this machine, and says how to put right what is wrong
-	@$(PY) data_scripts/doctor.py
+	@$(PY) -m course_utils doctor
 
 test: .venv/.ready-test  ## runs everything CI runs (ARGS= goes to pytest)
 	@$(PY) -m pytest $(ARGS) && echo "Tested: everything passes." \
@@ -32,38 +32,37 @@ test-offline: .venv/.ready-test  ## runs the tests with the network cut off by t
 	  || { echo "Tests without a network failed: see the lines above." >&2; exit 1; }
 
 lessons: .venv/.ready-lab  ## runs lessons top to bottom (ONLY=03 PROFILE=cpu DATA=folder SAVE=1)
-	@$(PY) data_scripts/lessons.py --only "$(ONLY)" --profile "$(PROFILE)" --data "$(DATA)" $(if $(filter-out 0,$(SAVE)),--save)
+	@$(PY) -m course_utils lessons --only "$(ONLY)" --profile "$(PROFILE)" --data "$(DATA)" $(if $(filter-out 0,$(SAVE)),--save)
 
 ladder: .venv/.ready-lab  ## measures what each technique adds, over five seeds; goes on where it was (DATA=folder)
-	@$(PY) data_scripts/measure.py ladder $(if $(DATA),--data "$(DATA)")
+	@$(PY) -m course_utils ladder $(if $(DATA),--data "$(DATA)")
 
 measure: .venv/.ready-lab  ## measures all that takes longer than a lesson (ONLY='schedules rates' DATA=folder)
-	@$(PY) data_scripts/measure.py $(ONLY) $(if $(DATA),--data "$(DATA)")
+	@$(PY) -m course_utils measure $(ONLY) $(if $(DATA),--data "$(DATA)")
 
 bench: .venv/.ready-test  ## sets the course beside its peers, in one run (ONLY='tta imports')
-	@$(PY) data_scripts/bench.py $(ONLY)
+	@$(PY) -m course_utils bench $(ONLY)
 
 gpu-report: .venv/.ready-test  ## what the GPU makes of it: speed, the ladder's top, the case studies, memory
-	@$(PY) data_scripts/gpu_report.py
+	@$(PY) -m course_utils gpu-report
 
 data: .venv/.ready-lab  ## fetches a data set of the sources (NAME=cats_dogs MIRROR=folder-or-address)
-	@$(PY) data_scripts/data.py "$(NAME)" --mirror "$(MIRROR)"
+	@$(PY) -m course_utils data "$(NAME)" --mirror "$(MIRROR)"
 
 mirror: .venv/.ready-lab  ## writes a smaller version of a fetched data set for a classroom (NAME= KEEP=200 SIZE=224 MIRROR=folder)
-	@$(PY) data_scripts/mirror.py "$(NAME)" --keep "$(KEEP)" --size "$(SIZE)" --mirror "$(MIRROR)"
+	@$(PY) -m course_utils mirror "$(NAME)" --keep "$(KEEP)" --size "$(SIZE)" --mirror "$(MIRROR)"
 
 site: .venv/.ready-test  ## builds the site into _docs/, with Quarto where it is installed
-	@$(PY) data_scripts/site.py build
+	@$(PY) -m course_utils site
 
 serve: .venv/.ready-test  ## shows the built site on 127.0.0.1 (PORT=8888)
-	@$(PY) data_scripts/site.py serve --port "$(PORT)"
+	@$(PY) -m course_utils serve --port "$(PORT)"
 
 readme: .venv/.ready-lab  ## writes the README's table of lessons from results/
-	@$(PY) data_scripts/readme.py
+	@$(PY) -m course_utils readme
 
 tidy: .venv/.ready-test  ## exports the modules, writes exercises and words into the lessons, cleans the notebooks
-	@$(PY) -c 'from nbdev.doclinks import nbdev_export; nbdev_export()' && $(PY) data_scripts/exercises.py && $(PY) data_scripts/glossary.py && $(PY) data_scripts/lessons.py --tidy \
-	  || { echo "Nothing was tidied: the lines above say which notebook is not whole." >&2; exit 1; }
+	@$(PY) -m course_utils tidy
 
 env: .venv/.ready-test  ## installs everything, the tests' packages too
 	@echo "The environment is ready in .venv."

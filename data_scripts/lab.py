@@ -2,7 +2,10 @@
 import argparse, json, os, signal, socket, subprocess, sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from course_utils.config import root
+
+ROOT = root()
+
 HOME = 'nbs/index.ipynb'
 
 
@@ -25,11 +28,11 @@ def environment() -> dict:
     return env
 
 
-def main():
+def main(argv=None):
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument('--port', default='8888')
     p.add_argument('--no-browser', action='store_true')
-    a = p.parse_args()
+    a = p.parse_args(argv)
     if not a.port.isdigit() or not 0 < int(a.port) < 65536: sys.exit(f'PORT={a.port} is no port: use a number from 1 to 65535.')
     with socket.socket() as s:
         # As servers do, so that a port whose last connection has just closed counts as free.

@@ -4,7 +4,7 @@ import json, math
 import pytest
 
 from course_utils.config import CourseError
-from data_scripts import bench as B
+from data_scripts.experiments import bench as B
 
 
 @pytest.fixture(autouse=True)

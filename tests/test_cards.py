@@ -6,8 +6,10 @@ import numpy as np, pandas as pd, pytest
 from hypothesis import given, settings, strategies as st
 
 import course_utils.classroom.guesses as C
-from course_utils.classroom.guesses import as_pair, calibration, guess_score, how_near, interval_score, predict, quantities, result_card
+from course_utils.classroom.guesses import (JudgedGuess, as_pair, calibration, guess, guess_score, interval_score, quantities,
+                                             result_card, result_verdict)
 from course_utils.config import CourseError
+from course_utils.training.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)
@@ -79,32 +81,35 @@ def test_a_single_number_is_a_range():
     ('02', dict(gain=(1, 2, 3)), 'is a number, or low and high'), ('02', dict(gain=float('nan')), 'is a number'), ('03', dict(rate=(0, 1)), 'only be above 0'), ('77', {}, "Lesson '77' measures nothing")])
 @pytest.mark.fault
 def test_an_odd_guess_gets_one_sentence(lesson, guesses, says):
-    with pytest.raises(CourseError, match=says.replace('(', r'\(')): predict(lesson, **guesses)
+    with pytest.raises(CourseError, match=says.replace('(', r'\(')): guess(lesson, **guesses)
 
 
 # ---- a guess and its result ----
 
 def test_a_guess_meets_its_result(said, places):
     measured(places)
-    predict('02', gain=(.0, .1)); result_card('02', pictures(), a_run(), gain=.06); calibration()
+    guess('02', gain=(.0, .1)); result_card('02', pictures(), a_run(), gain=.06); calibration()
     assert 'It is written down.' in said[0] and 'your guess +0.0% to +10.0%: holds it' in said[1] and '1 of 1 ranges held the truth' in said[2]
-    predict('02', gain=(.05, .07))
+    guess('02', gain=(.05, .07))
     assert 'your first guess, +0.0% to +10.0%, stays' in said[3]
 
 
 def test_the_lessons_own_guess_does_not_count(said, places):
     measured(places)
-    predict('02', gain=quantities('02')['gain'].example); result_card('02', pictures(), a_run(), gain=.06); calibration()
+    guess('02', gain=quantities('02')['gain'].example); result_card('02', pictures(), a_run(), gain=.06); calibration()
     assert 'write down your own' in said[0] and 'No guess of yours' in said[2]
-    predict('02', gain=(0, .2)); calibration()
+    guess('02', gain=(0, .2)); calibration()
     assert 'The result is known already' in said[3] and 'No guess of yours' in said[4]
 
 
 def test_too_narrow_is_told(said):
     q = quantities('02')['gain']
-    text, html = C.calibration_said([(q, (.0, .01), .1, 2.)] * 6)
+    message = C.calibration_message([JudgedGuess(q, (.0, .01), .1)] * 6)
+    text, html = message.text, message.html
+    too_wide, held = JudgedGuess(q, (0, 1), .1), [JudgedGuess(q, (0, 1), .1)] * 8
+    missed = [JudgedGuess(q, (0, .01), .1)] * 2
     assert '0 of 6 ranges held the truth, where 4.8 should' in text and 'too narrow' in text and '<ul>' in html
-    assert 'too wide' in C.calibration_said([(q, (0, 1), .1, 2.)] * 20)[0] and 'about as wide' in C.calibration_said([(q, (0, 1), .1, 2.)] * 8 + [(q, (0, .01), .1, 2.)] * 2)[0]
+    assert 'too wide' in C.calibration_message([too_wide] * 20).text and 'about as wide' in C.calibration_message(held + missed).text
 
 
 def test_the_form_writes_down_what_is_in_it(said):
@@ -122,7 +127,7 @@ def test_the_form_writes_down_what_is_in_it(said):
 # ---- the card ----
 
 @pytest.mark.parametrize('x, word', [(.07, 'as expected'), (.041, 'as expected'), (.099, 'as expected'), (.12, 'near'), (.02, 'near'), (.14, 'off'), (-.05, 'off'), (math.nan, 'off')])
-def test_how_near(x, word): assert how_near(quantities('02')['gain'], (.07, .04, .10), x) == word
+def test_how_near(x, word): assert result_verdict(quantities('02')['gain'], (.07, .04, .10), x) == word
 
 
 def test_a_sign_and_a_word_say_it_too(said, places):
@@ -159,7 +164,7 @@ def test_nothing_is_explained_where_all_is_well(said, places):
 
 def test_smoke_compares_nothing(said, places, monkeypatch):
     measured(places); monkeypatch.setenv('COURSE_PROFILE', 'smoke')
-    predict('02', gain=(0, .1)); result_card('02', pictures(), a_run(), gain=-.5); calibration()
+    guess('02', gain=(0, .1)); result_card('02', pictures(), a_run(), gain=-.5); calibration()
     assert 'not compared' in said[1] and 'Profile smoke' in said[1] and 'No guess of yours' in said[2]
 
 
@@ -169,7 +174,7 @@ def test_real_trainings_at_wrong_rates_are_named(lr, cause):
     from course_utils.data.pictures import load_pictures
     from course_utils.training.train import train
     pics = load_pictures('solar', size=32, limit=240)
-    run = train(pics, 'resnet10t', 2, lr_max=lr, bs=16, quiet=True)
+    run = train(pics, Recipe('resnet10t', 2, lr_max=lr, bs=16), quiet=True)
     assert cause in ' '.join(C.from_curves(pics, run, True))
 
 
@@ -178,14 +183,14 @@ def test_a_card_says_the_seconds_of_all_trainings(said, places, monkeypatch):
     from course_utils.data.pictures import load_pictures
     from course_utils.training.learner import History
     from course_utils.training.train import train
-    monkeypatch.setenv('COURSE_CACHE', str(places/'cache')); monkeypatch.setattr(History, 'spent', 0.)
+    monkeypatch.setenv('COURSE_CACHE', str(places/'cache')); monkeypatch.setattr(History, 'total_seconds', 0.)
     pics = load_pictures('solar', size=32, limit=160)
-    runs = [train(pics, 'resnet10t', 1, keep=True, quiet=True, seed=seed) for seed in (0, 0, 1)]
+    runs = [train(pics, Recipe('resnet10t', 1, seed=seed), keep=True, quiet=True) for seed in (0, 0, 1)]
     assert History.total_seconds == pytest.approx(sum(r.history.seconds.sum() for r in (runs[0], runs[2])))
-    monkeypatch.setattr(History, 'spent', 75.4)
+    monkeypatch.setattr(History, 'total_seconds', 75.4)
     result_card('04', pics, loss_change=-.1)
     assert ', 75 s for all trainings since the kernel started. python' in said[0]
-    monkeypatch.setattr(History, 'spent', 0.)
+    monkeypatch.setattr(History, 'total_seconds', 0.)
     result_card('04', pics, loss_change=-.1)
     assert 'all trainings' not in said[1]
 

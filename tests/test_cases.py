@@ -14,7 +14,7 @@ from course_utils.data.sources import photo
 from course_utils.data.split import stratified_split
 from course_utils.report.stats import Seeds
 from course_utils.show.figures import show
-from data_scripts import lessons as L
+from data_scripts.lessons.run import run as L
 
 CASES = L.lessons('cases')
 IMAGE = re.compile(r'<img|data:image')

@@ -6,8 +6,9 @@ from fastai.data.load import DataLoader
 
 from course_utils.config import CourseError
 from course_utils.techniques.search import DONE, open_storage, search, tpe_sampler
-from data_scripts import distributed as D, sweep
-from data_scripts.lessons import ROOT
+from data_scripts.experiments import distributed as D
+from data_scripts.experiments import sweep
+from data_scripts.lessons.run import ROOT
 
 PAGE = nbformat.read(ROOT/'nbs'/'more_machines.ipynb', 4)
 COMMANDS = [line for c in PAGE.cells if c.cell_type == 'markdown' for block in re.findall(r'```bash\n(.*?)```', c.source, re.S) for line in block.splitlines()]
@@ -68,7 +69,7 @@ def test_two_processes_train_as_one(one, env, tmp_path):
 MUTANTS = '''
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from data_scripts import distributed as D
+from data_scripts.experiments import distributed as D
 D.teardown_distrib = lambda: None  # one group of processes for all
 true = dict(before_fit=D.Together.before_fit, get_idxs=D.Share.get_idxs, add=D.add)
 def unsynchronised(self):

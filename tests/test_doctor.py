@@ -7,9 +7,9 @@ import pytest
 
 from course_utils.machine import doctor as D
 from course_utils.config import CourseError
-from data_scripts import doctor as command
-from data_scripts import lessons as L
-from data_scripts.spent import Watch
+from data_scripts.lessons.run import doctor as command
+from data_scripts.lessons.run import run as L
+from data_scripts.lessons.spent import Watch
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import nbformat, numpy as np, pandas as pd, pytest
 
-from course_utils.classroom.checker import all_exercises, check, judge, progress
+from course_utils.classroom.checker import check, judge, progress
+from course_utils.classroom.exercise import all_exercises
 from course_utils.training.run import Run
-from data_scripts import exercises as X
+from data_scripts.site import write_exercises as X
 
 ROOT = Path(__file__).parent.parent
 EVERY = all_exercises()
@@ -25,8 +26,8 @@ def a_run(valid_loss, hits=400, n=656, first=0):
 def answer_of(ex, code):
     "What the learner would hand to `check` after running this code."
     space = dict(a_run=a_run, runs={}, train=None)
-    exec(ex.before, space)
-    code = re.sub(r'^.*(\btrain\(\w|runs\[).*$', '', code, flags=re.M) if code == ex.solution else code  # `before` stands in for the training
+    exec(ex.setup, space)
+    code = re.sub(r'^.*(\btrain\(\w|runs\[).*$', '', code, flags=re.M) if code == ex.solution else code  # `setup` stands in for the training
     exec(code, space)
     return space[ex.answer]
 
@@ -37,15 +38,15 @@ def exercise_findings(ex):
     if judge(ex, answer_of(ex, ex.start)).right: out.append('the start passes')
     for _ in range(4):
         v = judge(ex, answer_of(ex, ex.solution))
-        if not v.right: out.append(f'the solution does not pass: {v.says}'); break
+        if not v.right: out.append(f'the solution does not pass: {v.sentence}'); break
     if len(ex.wrong) < 2: out.append('fewer than two wrong answers')
     if len(set(ex.wrong.values())) < 2: out.append('the wrong answers are all answered alike')
     for code, words in ex.wrong.items():
         for _ in range(3):
             v = judge(ex, answer_of(ex, code))
             if v.right: out.append(f'a wrong answer passes:\n{code}'); break
-            if words not in v.says: out.append(f'"{words}" is not in the sentence "{v.says}" for\n{code}'); break
-            if re.search(r'object at 0x|Traceback', v.says): out.append(f'no sentence for people: {v.says}')
+            if words not in v.sentence: out.append(f'"{words}" is not in the sentence "{v.sentence}" for\n{code}'); break
+            if re.search(r'object at 0x|Traceback', v.sentence): out.append(f'no sentence for people: {v.sentence}')
     if len(ex.hints) != 3 or len(set(ex.hints)) != 3: out.append('not three hints')
     if any(ex.solution in h for h in ex.hints[:1]): out.append('the first hint is the solution')
     return out
@@ -69,7 +70,7 @@ def test_the_start_is_no_try(key, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv('COURSE_HOME', str(tmp_path))
     ex, space, cell = EVERY[key], dict(a_run=a_run), f'<cell {key}>'
     linecache.cache[cell] = len(ex.start), None, ex.start.splitlines(True), cell  # as IPython does, so that a function's source is found
-    exec(ex.before, space)
+    exec(ex.setup, space)
     exec(compile(ex.start, cell, 'exec'), space)
     check(key, space[ex.answer]); progress()
     assert f'{key} ○ open' in capsys.readouterr().out
@@ -78,7 +79,7 @@ def test_the_start_is_no_try(key, capsys, monkeypatch, tmp_path):
 def without_each_condition(check):
     "For each `if … : return` of a check, the check without it."
     source = textwrap.dedent(inspect.getsource(check))
-    source = source[source.index('def check_'):]
+    source = source[source.index('def check('):]
     n = sum(isinstance(o, ast.If) for o in ast.walk(ast.parse(source)))
     for k in range(n):
         tree = ast.parse(source)
@@ -100,7 +101,7 @@ def test_every_condition_of_a_check_is_needed(key):
 def test_the_suite_itself_turns_red(tmp_path):
     "Not only the function above: pytest, run on a course whose check of 02-1 always passes."
     probe = tmp_path/'test_probe.py'
-    probe.write_text("import pytest, course_utils.classroom.checker as l\nl.all_exercises()['02-1'].check = lambda answer, rng: None\nfrom tests.test_exercises import *\n")
+    probe.write_text("import pytest, course_utils.classroom.exercise as l\nl.all_exercises()['02-1'].check = lambda answer, rng: None\nfrom tests.test_exercises import *\n")
     r = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', '--rootdir', str(tmp_path), str(probe), '-k', 'test_exercise and 02-1'],
                        capture_output=True, text=True, cwd=ROOT, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']])))
     assert r.returncode == 1 and 'a wrong answer passes' in r.stdout, r.stdout[-2000:] + r.stderr
@@ -165,7 +166,7 @@ def test_an_answer_overwrites_no_name_of_the_lesson(lesson): assert not overwrit
 
 
 @pytest.mark.parametrize('above, below, found', [
-    ('rates = [1]', 'def rates(n): ...', ['rates']), ('def check(x): ...', 'from course_utils.learn import check', ['check']), ('from m import a as b', 'b = None', ['b']),
+    ('rates = [1]', 'def rates(n): ...', ['rates']), ('def check(x): ...', 'from course_utils.classroom.checker import check', ['check']), ('from m import a as b', 'b = None', ['b']),
     ('for k in range(3): pass', 'k = 1', ['k']), ('a, (b, *c) = 1, (2, 3)', 'c = None', ['c']), ('def f(): rates = 1', 'rates = 1', []), ('[x for x in y]', 'x = 1', []), ('rates = 1', 'my_rates = rates', [])])
 def test_the_guard_finds_an_overwritten_name(above, below, found):
     v4 = nbformat.v4

@@ -5,8 +5,8 @@ import nbformat
 import pytest
 
 from course_utils.config import CourseError
-from course_utils.classroom.glossary import TERMS, Term, explained_in, names, occurrences, term
-from data_scripts import glossary as G
+from course_utils.classroom.glossary import TERMS, Term, explained_in, occurrences, term, terms_by_name
+from data_scripts.site import write_glossary as G
 
 LESSONS = G.lessons()
 
@@ -20,7 +20,7 @@ def prose(): return {n: G.prose(nbformat.read(p, 4)) for n, p in LESSONS.items()
 def term_findings(t, prose):
     "What is wrong with a term, where `prose` is the lessons' text."
     out = []
-    if len(t.says.split()) > 60: out.append('longer than 60 words')
+    if len(t.definition.split()) > 60: out.append('longer than 60 words')
     if t.lesson not in prose: out.append(f'there is no lesson {t.lesson}')
     elif not occurrences(t, prose[t.lesson]): out.append(f'lesson {t.lesson} does not use it')
     if not re.fullmatch(r'[A-Za-z0-9 -]+', t.name): out.append('an anchor cannot be made of its name')
@@ -51,7 +51,7 @@ def test_no_term_twice():
     kept = dict(TERMS)
     for twice in (Term('Warm Restarts', ''), Term('new', '', also=('cross entropy',))):
         with pytest.raises(CourseError, match='in the glossary already'): explained_in('04', twice)
-    assert TERMS == kept and len(names()) == sum(1 + len(t.also) for t in TERMS.values())
+    assert TERMS == kept and len(terms_by_name()) == sum(1 + len(t.also) for t in TERMS.values())
     assert len({t.anchor.lower() for t in TERMS.values()}) == len(TERMS)
 
 
@@ -72,14 +72,14 @@ def test_an_unknown_word_is_answered_with_the_nearest():
 
 def test_a_term_shows_itself():
     t = TERMS['warm restart']
-    assert t.says in t._repr_markdown_() and '[lesson 04](04_sgdr.ipynb)' in t._repr_markdown_() and t.says in repr(t)
+    assert t.definition in t._repr_markdown_() and '[lesson 04](04_sgdr.ipynb)' in t._repr_markdown_() and t.definition in repr(t)
 
 
 @pytest.mark.parametrize('text, n', [('a warm restart', 1), ('Warm-restarts, warm\nrestarts', 2), ('lukewarm re-start', 0), ('a restart', 1), ('warm restarting', 0)])
 def test_occurrences(text, n): assert occurrences(TERMS['warm restart'], text) == n
 
 
-def test_wordings_count_only_in_the_lesson_that_explains(): assert occurrences(TERMS['warm restart'], 'a restart', own=False) == 0
+def test_wordings_count_only_in_the_lesson_that_explains(): assert occurrences(TERMS['warm restart'], 'a restart', own_lesson=False) == 0
 
 
 # ---- the pages made from them ----
@@ -147,7 +147,7 @@ def test_a_new_lesson_gets_words_and_a_place_on_the_page(tmp_path):
         nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell(f'# Lesson {lesson}'), v4.new_markdown_cell('## Summary')]), tmp_path/'nbs'/path.name)
     nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell('# New\n\n' + text), v4.new_markdown_cell('## Summary')]), tmp_path/'nbs'/'98_new.ipynb')
     nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell('# Glossary')]), tmp_path/G.PAGE)
-    G.main(tmp_path)
+    G.write_all(tmp_path)
     new = nbformat.read(tmp_path/'nbs'/'98_new.ipynb', 4)
     assert new.cells[1].source.startswith('## Words of this lesson\n\nAll from other lessons: [batch](glossary.ipynb#batch), ')
     page = nbformat.read(tmp_path/G.PAGE, 4)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest, torch
 
 from course_utils.config import CourseError
-from data_scripts import gpu_report as G
+from data_scripts.experiments import gpu_report as G
 
 ROOT = Path(__file__).parent.parent
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 import yaml
 
-from data_scripts import readme
-from data_scripts.lessons import KERNEL, WIDGET, clean, lessons
+from data_scripts.site.build import readme
+from data_scripts.lessons.run import KERNEL, WIDGET, clean, lessons
 
 ROOT = Path(__file__).parent.parent
 

@@ -76,7 +76,7 @@ def test_a_killed_ladder_gives_the_same_table(tmp_path):
     code = '''
 import sys; sys.path.insert(0, {root!r})
 from pathlib import Path
-from data_scripts import measure as M
+from data_scripts.experiments import measure as M
 runs = M.ladder_runs()
 runs = {{k: dict(runs[k], limit=100) for k in ('baseline, seed 0', '+ transfer, seed 0', '+ differential rates, seed 0', '+ TTA, seed 0')}}
 print('go', flush=True)

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np, psutil, pytest
 from jupyter_client import BlockingKernelClient
 
-import course_utils.classroom.checker as L
+import course_utils.classroom.answers as A, course_utils.classroom.checker as L
 from course_utils.config import CourseError
-from course_utils.classroom.checker import Exercise, Verdict, check, hint, judge, kept, numbers, progress, solution
+from course_utils.classroom.answers import answers_record
+from course_utils.classroom.checker import Verdict, check, hint, judge, progress, solution
+from course_utils.classroom.compare import as_numbers
+from course_utils.classroom.exercise import Exercise
 from .browser.lab import Lab
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +28,7 @@ def an_exercise(check, function=True, **kwargs):
 
 def doubles(f, rng):
     x = rng.random(4)
-    got = numbers(f(x), 4, 'The result')
+    got = as_numbers(f(x), 4, 'The result')
     if not np.allclose(got, 2 * x): return f'You give {got.round(2).tolist()}.'
 
 
@@ -64,7 +67,7 @@ def test_whatever_a_function_does_there_is_one_sentence(f, says):
     if says.startswith('is ['): says = 'should be numbers'
     start = time.monotonic()
     v = judge(an_exercise(doubles), f)
-    assert not v.right and says in v.says and '\n' not in v.says, v.says
+    assert not v.right and says in v.sentence and '\n' not in v.sentence, v.sentence
     assert time.monotonic() - start < 5
 
 
@@ -79,7 +82,7 @@ def test_right_is_right(): assert judge(an_exercise(doubles), fine).right
 @pytest.mark.fault
 def test_a_value_of_any_kind_gets_a_sentence():
     ex = an_exercise(lambda v, rng: None if v.start == 1 else 'no', function=False)
-    assert judge(ex, slice(1, 2)).right and 'is not of the kind that is asked for' in judge(ex, 7).says
+    assert judge(ex, slice(1, 2)).right and 'is not of the kind that is asked for' in judge(ex, 7).sentence
 
 
 def test_random_numbers_go_on_as_if_nothing_had_been_checked():
@@ -97,7 +100,7 @@ def test_the_limit_works_in_another_thread_too():
     def inside():
         for f in (forever, fine, forever): out.append(judge(an_exercise(doubles), f))
     t = threading.Thread(target=inside, daemon=True); t.start(); t.join(20)
-    assert not t.is_alive() and ['stopped' in v.says for v in out] == [True, False, True] and out[1].right
+    assert not t.is_alive() and ['stopped' in v.sentence for v in out] == [True, False, True] and out[1].right
 
 
 def test_the_limit_leaves_no_timer_behind():
@@ -188,17 +191,17 @@ def test_a_damaged_record_is_kept_aside(text, home, capsys):
 
 SAVER = """
 import sys
-from course_utils.classroom.checker import kept
+from course_utils.classroom.answers import answers_record
 for i in range(int(sys.argv[2])):
-    with kept() as record: record['exercises'][f'{sys.argv[1]}-{i}'] = dict(answer='x' * 5000)
+    with answers_record() as record: record['exercises'][f'{sys.argv[1]}-{i}'] = dict(answer='x' * 5000)
     print(i, flush=True)
 """
 # What the record would be without its care: written in place. The test below must find it out.
 NAIVE = """
-import contextlib, json, time, course_utils.classroom.checker as l
+import contextlib, json, time, course_utils.classroom.answers as l
 from course_utils.config import home_dir
 @contextlib.contextmanager
-def kept():
+def answers_record():
     path = home_dir()/'answers.json'
     path.parent.mkdir(parents=True, exist_ok=True)
     record = json.loads(path.read_text()) if path.exists() else {'exercises': {}}
@@ -206,7 +209,7 @@ def kept():
     text = json.dumps(record)
     with path.open('w') as f:
         f.write(text[:len(text) // 2]); f.flush(); time.sleep(.002); f.write(text[len(text) // 2:])
-l.kept = kept
+l.answers_record = answers_record
 """
 
 
@@ -240,10 +243,10 @@ def test_sigkill_during_writes_loses_nothing(home): assert not losses_after_kill
 
 IN_A_NOTEBOOK = """
 import os
-from course_utils.classroom.checker import kept
+from course_utils.classroom.answers import answers_record
 print(os.getpid())
 for i in range(100_000):
-    with kept() as record: record['exercises'][f'{os.getpid()}-{i}'] = dict(answer='x' * 5000)
+    with answers_record() as record: record['exercises'][f'{os.getpid()}-{i}'] = dict(answer='x' * 5000)
     print(i)
 """
 
@@ -290,7 +293,7 @@ def test_two_notebooks_at_once_lose_nothing(home):
 
 @pytest.mark.fault
 def test_a_lock_that_is_held_is_told(home, monkeypatch):
-    monkeypatch.setattr(L, 'FileLock', lambda path, timeout: __import__('filelock').FileLock(path, timeout=.1))
+    monkeypatch.setattr(A, 'FileLock', lambda path, timeout: __import__('filelock').FileLock(path, timeout=.1))
     home.mkdir()
-    with L.FileLock(home/'answers.lock', timeout=1), pytest.raises(CourseError, match='Another notebook has held'):
-        with kept(): pass
+    with A.FileLock(home/'answers.lock', timeout=1), pytest.raises(CourseError, match='Another notebook has held'):
+        with answers_record(): pass

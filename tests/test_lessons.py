@@ -9,7 +9,7 @@ from PIL import Image
 
 from course_utils.config import CourseError
 from course_utils.data.sources import photo
-from data_scripts import lessons as L
+from data_scripts.lessons.run import run as L
 
 ROOT = Path(__file__).parent.parent
 CODE, TEXT = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell

@@ -11,7 +11,7 @@ from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
 from course_utils.report.stats import Seeds, gains, told
 from course_utils.techniques.transfer import linear_head
-from data_scripts import measure as M
+from data_scripts.experiments import measure as M
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,7 +68,7 @@ def test_killed_measurement_goes_on(tmp_path):
     code = f'''
 import sys, time; sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from data_scripts import measure as M
+from data_scripts.experiments import measure as M
 def one(size, limit, seed): print('go', flush=True); time.sleep(.05); return dict(v=[seed] * 20000)
 M.measure('x', {{f'seed {{s}}': dict(size=32, limit=100, seed=s) for s in range(6)}}, one, Path({str(tmp_path)!r})/'x.json', lambda *a, **k: None)
 '''

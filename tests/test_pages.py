@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 
 from course_utils.data.sources import photo
-from data_scripts.lessons import ROOT, lessons
+from data_scripts.lessons.run import ROOT, lessons
 
 NBS = ROOT/'nbs'
 
@@ -162,7 +162,7 @@ def test_favicon_and_card_are_there_and_named():
 
 
 def test_the_card_is_drawn_from_the_title():
-    from data_scripts.card import draw
+    from data_scripts.site.card import draw
     card = draw(dict(title='One two', description='three four five six'))
     assert card.size == (1200, 630) and card.tobytes() == draw(dict(title='One two', description='three four five six')).tobytes()
     assert card.tobytes() != draw(dict(title='Another', description='three four five six')).tobytes()

@@ -14,7 +14,7 @@ from course_utils.techniques.scaling import axes_of, by_variant, costs, macs, mi
 from course_utils.explorers.scaling import scaling_explorer
 from course_utils.training.learner import build_model
 from course_utils.training.train import train
-from data_scripts import measure as M
+from data_scripts.experiments import measure as M
 
 LITE = 'tf_efficientnet_lite0'
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from data_scripts import site
-from data_scripts.pages import formula, mathml
+from data_scripts.site.build import build as site
+from data_scripts.site.processors import formula, mathml
 
 ROOT = Path(__file__).parent.parent
 MOST_BYTES = 2_500_000   # of a page, with all it loads, uncompressed

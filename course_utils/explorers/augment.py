@@ -1,4 +1,4 @@
-"""Show the network every picture a little changed each time, and it can no longer learn them by heart."""
+"""The sliders of lesson 01: how often each operation touches a picture, seen on draws of the same few pictures."""
 import numpy as np
 
 from course_utils.show.draw import grid
@@ -16,15 +16,25 @@ def probability_explorer(
 ) -> Explorer:
     "Draws of each picture, with one slider for the p of all operations and one for each."
     ops = ops or SEVEN
-    draws, total = [Draws(x, n, ops, seed + k) for k, x in enumerate(pictures)], n * len(pictures)
+    draws = [Draws(picture, n, ops, seed + k) for k, picture in enumerate(pictures)]
+    total = n * len(pictures)
+
     def draw(**values):
         ps = list(values.values())
-        on = np.vstack([d.on(ps) for d in draws])
+        switched_on = np.vstack([d.on(ps) for d in draws])  # (draws, operations)
         low, high = band(total, touched(ps))
-        return np.vstack([grid(d.views(ps), n, cell=cell) for d in draws]), (
-            f'{on.any(1).sum()} of {total} pictures are touched. Expected at these p: {touched(ps):.0%}, '
+        n_touched = switched_on.any(1).sum()
+        counts = [f'{name} {count}' for name, count in zip(ops, switched_on.sum(0))]
+        rows = [grid(d.views(ps), n, cell=cell) for d in draws]
+        return np.vstack(rows), (
+            f'{n_touched} of {total} pictures are touched. Expected at these p: {touched(ps):.0%}, '
             f'that is {low} to {high} of {total} in 95 of 100 draws. '
-            f'Switched on: {", ".join(f"{name} {k}" for name, k in zip(ops, on.sum(0)))}.')
-    return Explorer(draw, [Slider(f'p{k}', name, 0., 1., step, 0.) for k, name in enumerate(ops)],
-                    master=Slider('p', 'p of all', 0., 1., step, .1), title='Probability explorer',
-                    alt=f'{n} draws of each of {len(pictures)} pictures, augmented.')
+            f'Switched on: {", ".join(counts)}.')
+
+    return Explorer(
+        draw,
+        [Slider(f'p{k}', name, 0., 1., step, 0.) for k, name in enumerate(ops)],
+        master=Slider('p', 'p of all', 0., 1., step, .1),
+        title='Probability explorer',
+        alt=f'{n} draws of each of {len(pictures)} pictures, augmented.',
+    )

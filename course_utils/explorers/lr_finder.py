@@ -1,32 +1,65 @@
-"""Raise the rate a little at every step, watch the loss, and read off a rate worth training with."""
+"""The sliders of lesson 03: how much a sweep is smoothed, and what five rules make of it."""
 import numpy as np
 
 from course_utils.show.canvas import Canvas
 from course_utils.show.explorer import Explorer, Slider
-from course_utils.techniques.lr_finder import COLOURS, Curve, RULES, first_finite, rule, smooth
+from course_utils.show.palette import BLUE, NOISE, PALE_BLUE
+from course_utils.techniques.lr_finder import COLOURS, Curve, RULES, first_finite, smooth
+
+
+def _rule_name(name) -> str: return name.replace('_', ' ')
+
+
+def _rule_words(name, rates, with_range) -> str:
+    "What one rule says, over all sweeps."
+    rule = _rule_name(name)
+    if not rates: return f'{rule} has no answer'
+    ends = f' ({min(rates):.1e} to {max(rates):.1e})' if with_range else ''
+    return f'{rule} {np.median(rates):.1e}{ends}'
 
 
 def finder_explorer(
     *curves: Curve,  # one sweep, or one a seed
 ) -> Explorer:
     "The rates that the rules give, the median over the sweeps, as the smoothing changes. The first sweep's batches are grey."
-    named, seen = lambda rule: rule.replace('_', ' '), [first_finite(c.raw) for c in curves]
-    top = 2 * float(np.median(seen[0][:10])) if len(seen[0]) else 1.
-    canvas = Canvas((curves[0].lrs[0], curves[0].lrs[-1]), (0, top), 'learning rate', 'loss', 'log')
-    def said(name, given):
-        if not given: return f'{named(name)} has no answer'
-        around = f' ({min(given):.1e} to {max(given):.1e})' if len(curves) > 1 else ''
-        return f'{named(name)} {np.median(given):.1e}{around}'
+    losses = [first_finite(curve.raw) for curve in curves]
+    first = curves[0]
+    first_lrs = first.lrs[:len(losses[0])]
+    top = 2 * float(np.median(losses[0][:10])) if len(first_lrs) else 1.
+    xlim = first.lrs[0], first.lrs[-1]
+    canvas = Canvas(xlim, (0, top), 'learning rate', 'loss', 'log')
+    batches = first_lrs, losses[0], NOISE, 1
+
+    def smoothed_lines(beta):
+        "The first sweep's line last, so that it lies on top."
+        lines = []
+        for curve, raw in zip(curves[1:], losses[1:]):
+            lines.append((curve.lrs[:len(raw)], smooth(raw, beta), PALE_BLUE, 1))
+        lines.append((first_lrs, smooth(losses[0], beta), BLUE, 2))
+        return lines
+
+    def rates_by_rule(beta, sma):
+        rates = {name: [] for name in RULES}
+        for curve in curves:
+            for name, suggestion in curve.suggest(beta, sma).items():
+                if suggestion.rate: rates[name].append(suggestion.rate)
+        return rates
+
     def draw(beta, sma):
-        says = [c.suggest(beta, sma) for c in curves]
-        given = {name: [s[name].rate for s in says if s[name].rate] for name in RULES}
-        medians = {name: float(np.median(v)) for name, v in given.items() if v}
-        lines = [(c.lrs[:len(raw)], smooth(raw, beta), '#7fb8d8' if k else '#0072B2', 1 if k else 2) for k, (c, raw) in enumerate(zip(curves, seen))]
-        picture = canvas.draw([(curves[0].lrs[:len(seen[0])], seen[0], '#b0b0b0', 1), *lines[1:], lines[0]],
-                              [(rate, COLOURS[name], named(name)) for name, rate in medians.items()])
-        factor = f' The rules differ by a factor of {max(medians.values()) / min(medians.values()):.0f}.' if medians else ''
-        return picture, f'Smoothing {beta:.2f}, window {sma}: ' + ', '.join(said(name, v) for name, v in given.items()) + '.' + factor
+        rates = rates_by_rule(beta, sma)
+        medians = {name: float(np.median(found)) for name, found in rates.items() if found}
+        marks = [(rate, COLOURS[name], _rule_name(name)) for name, rate in medians.items()]
+        words = [_rule_words(name, found, len(curves) > 1) for name, found in rates.items()]
+        sentence = f'Smoothing {beta:.2f}, window {sma}: {", ".join(words)}.'
+        if medians:
+            factor = max(medians.values()) / min(medians.values())
+            sentence += f' The rules differ by a factor of {factor:.0f}.'
+        return canvas.draw([batches, *smoothed_lines(beta)], marks), sentence
+
     alt = 'Loss of each batch and smoothed loss against the learning rate, with the rate of each rule.'
     if len(curves) > 1: alt = f'Smoothed losses of {len(curves)} seeds against the learning rate, with the median rate of each rule.'
-    return Explorer(draw, [Slider('beta', 'smoothing (beta)', 0., .98, .035, .98), Slider('sma', 'window (steps)', 1, 40, 1, 20)],
-                    alt=alt, title=f"{len(curves)} sweep{'s' * (len(curves) > 1)}, five rules")
+    sliders = [
+        Slider('beta', 'smoothing (beta)', 0., .98, .035, .98),
+        Slider('sma', 'window (steps)', 1, 40, 1, 20),
+    ]
+    return Explorer(draw, sliders, alt=alt, title=f"{len(curves)} sweep{'s' * (len(curves) > 1)}, five rules")

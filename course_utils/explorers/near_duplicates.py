@@ -1,41 +1,116 @@
-"""Look for trouble in a folder of pictures before you train, get a recipe that fits, and take the model away as one file that needs no course."""
+"""What lesson 12 shows of near-duplicates: pairs side by side, and a slider for how many bits of their hashes may differ."""
+from typing import NamedTuple
+
 import numpy as np, pandas as pd
 
 from course_utils.data.pictures import Pictures
 from course_utils.show.canvas import Canvas
 from course_utils.show.draw import grid
 from course_utils.show.explorer import Explorer, Slider
+from course_utils.show.palette import BLUE, GREY, ORANGE
 from course_utils.techniques.near_duplicates import NEAR, altered, dhash, distances, plural
 
+COPIES = 'encoded again', 'half the size', 'brighter', 'cropped'  # those of `altered` that a hash can find
+MAX_OTHERS = 5000                                                 # pairs that nobody made: so many of the nearest are kept
+N_SHOWN = 5                                                       # pairs of each kind in the picture
 
-def side_by_side(pics: Pictures, pairs: pd.DataFrame, n: int=6) -> np.ndarray:  # one picture, uint8
+
+def side_by_side(
+    pics: Pictures,
+    pairs: pd.DataFrame,  # of `near_pairs`: places a and b, distance
+    n: int=6,
+) -> np.ndarray:          # one picture, uint8
     "The first `n` pairs, above one another, with their distance."
-    t = pairs.head(n)
-    return grid([pics.x[i] for i in [*t.a, *t.b]], len(t), [f'{d} bits' for d in t.distance] + [''] * len(t), cell=104)
+    pairs = pairs.head(n)
+    pictures = [pics.x[place] for place in [*pairs.a, *pairs.b]]
+    titles = [f'{bits} bits' for bits in pairs.distance] + [''] * len(pairs)
+    return grid(pictures, len(pairs), titles, cell=104)
 
 
-def near_explorer(x, kinds=('encoded again', 'half the size', 'brighter', 'cropped'), most: int=96) -> Explorer:
-    "Bits that may differ, against the share of copies found and the pictures in a pair that nobody made."
-    h, made = dhash(x), [altered(p) for p in x]
-    copies = [(int(bits), x[i], c[i], k) for k in kinds for c in [np.array([m[k] for m in made])] for i, bits in enumerate((dhash(c) != h).sum(1))]
+class Pair(NamedTuple):
+    "Two pictures, and in how many bits their hashes differ."
+    bits: int | None  # None: there is no such pair, and both are white
+    upper: np.ndarray
+    lower: np.ndarray
+
+    @property
+    def title(self) -> str: return '' if self.bits is None else f'{self.bits} bits'
+
+
+def _pairs(bits, upper, lower) -> list:  # of `Pair`
+    return [Pair(int(n), *pictures) for n, *pictures in zip(bits, upper, lower)]
+
+
+def _made_pairs(x, kinds) -> list:  # of `Pair`, the nearest first
+    "Each picture with its copies."
+    hashes = dhash(x)
+    copies = [altered(picture) for picture in x]
+    pairs = []
+    for kind in kinds:
+        altered_x = np.array([copy[kind] for copy in copies])
+        bits = (dhash(altered_x) != hashes).sum(1)
+        pairs += _pairs(bits, x, altered_x)
+    return sorted(pairs, key=lambda pair: pair.bits)
+
+
+def _other_pairs(x) -> tuple:  # bits that differ, places a and b: arrays, the nearest first
+    "Pairs of different pictures."
+    hashes = dhash(x)
     a, b = np.triu_indices(len(x), 1)
-    bits = distances(h, h)[a, b]
-    order = np.argsort(bits, kind='stable')[:5000]
-    truth, bits, a, b = np.sort([c[0] for c in copies]), bits[order], a[order], b[order]
-    others = [(int(d), x[i], x[j], 'not made') for d, i, j in zip(bits, a, b)]
-    copies, at = sorted(copies, key=lambda c: c[0]), np.arange(0, most + 1, 2)
-    upto = lambda sorted_bits, near: int(np.searchsorted(sorted_bits, near, 'right'))
-    found = [upto(truth, t) / len(truth) for t in at]
-    touched = [len(set(a[:upto(bits, t)]) | set(b[:upto(bits, t)])) / len(x) for t in at]
-    canvas, white = Canvas((0, most), (0, 1.05), 'bits that may differ', 'share', height=240), np.full_like(x[0], 255)
-    furthest = lambda pairs: (pairs[-5:][::-1] + [(None, white, white, '')] * 5)[:5]
-    def draw(near):
-        k, n = upto(bits, near), upto(truth, near)
-        shown = furthest(copies[:n]) + furthest(others[:k])
-        tiles = grid([s[1] for s in shown] + [s[2] for s in shown], 10, [''] * 10 + [f'{s[0]} bits' if s[3] else '' for s in shown], cell=68)
-        return np.vstack([tiles, canvas.draw([(at, found, '#0072B2', 2), (at, touched, '#D55E00', 2)], [(near, '#6b6b6b', '')])]), (
-            f'Up to {near} bits: {n / len(truth):.0%} of the copies we made are found, and {plural(k, "pair")} that nobody made'
-            f'{" or more" if k == 5000 else ""}. Above are the furthest that are still called the same: copies to the left, others to the right.')
-    return Explorer(draw, [Slider('near', 'bits that may differ', 0, most, 2, NEAR)],
+    bits = distances(hashes, hashes)[a, b]
+    order = np.argsort(bits, kind='stable')[:MAX_OTHERS]
+    return bits[order], a[order], b[order]
+
+
+def _furthest(pairs, blank: Pair) -> list:
+    "The last of them, the furthest first, and blank ones where there are too few."
+    last = pairs[-N_SHOWN:][::-1]
+    return last + [blank] * (N_SHOWN - len(last))
+
+
+def near_explorer(
+    x,                # `(N, H, W, 3)` uint8
+    kinds=COPIES,     # out of those that `altered` makes
+    max_bits: int=96, # right end of the slider
+) -> Explorer:
+    "Bits that may differ, against the share of copies found and the pictures in a pair that nobody made."
+    made = _made_pairs(x, kinds)
+    made_bits = np.array([pair.bits for pair in made])
+    other_bits, a, b = _other_pairs(x)
+    unmade = _pairs(other_bits, x[a], x[b])
+    white = np.full_like(x[0], 255)
+    blank = Pair(None, white, white)
+
+    def n_within(sorted_bits, limit): return int(np.searchsorted(sorted_bits, limit, 'right'))
+
+    def share_found(limit): return n_within(made_bits, limit) / len(made_bits)
+
+    def share_paired(limit):
+        n = n_within(other_bits, limit)
+        paired = set(a[:n]) | set(b[:n])
+        return len(paired) / len(x)
+
+    limits = np.arange(0, max_bits + 1, 2)
+    canvas = Canvas((0, max_bits), (0, 1.05), 'bits that may differ', 'share', height=240)
+    found = [share_found(limit) for limit in limits]
+    paired = [share_paired(limit) for limit in limits]
+    lines = [(limits, found, BLUE, 2), (limits, paired, ORANGE, 2)]
+
+    def draw(bits):
+        n_made = n_within(made_bits, bits)
+        n_others = n_within(other_bits, bits)
+        shown = _furthest(made[:n_made], blank) + _furthest(unmade[:n_others], blank)
+        pictures = [pair.upper for pair in shown] + [pair.lower for pair in shown]
+        titles = [''] * len(shown) + [pair.title for pair in shown]
+        tiles = grid(pictures, len(shown), titles, cell=68)
+        cut_off = ' or more' if n_others == MAX_OTHERS else ''
+        curves = canvas.draw(lines, [(bits, GREY, '')])
+        return np.vstack([tiles, curves]), (
+            f'Up to {bits} bits: {share_found(bits):.0%} of the copies we made are found, '
+            f'and {plural(n_others, "pair")} that nobody made{cut_off}. '
+            f'Above are the furthest that are still called the same: copies to the left, others to the right.')
+
+    slider = Slider('bits', 'bits that may differ', 0, max_bits, 2, NEAR)
+    return Explorer(draw, [slider],
                     title='Copies found (blue), pictures in a pair that nobody made (orange)',
                     alt='Pairs that the hash calls the same, above; below, the two shares against the threshold.')

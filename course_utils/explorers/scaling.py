@@ -1,24 +1,28 @@
-"""Deeper, wider, larger pictures, more of them: what does each cost, what does each bring, and which is the smallest model that is good enough?"""
-import numpy as np, pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+"""The slider of lesson 08: from the cheapest model to the dearest, what each costs and what it brings."""
+import pandas as pd
 from matplotlib.figure import Figure
 
 from course_utils.config import CourseError
+from course_utils.show.draw import figure_to_pixels
 from course_utils.show.explorer import Explorer, Slider
+from course_utils.show.palette import ORANGE, UNMARKED
 
 
-def _panels(t, colour):
-    "Costs and accuracies, a row per model, and where on the picture each row begins and ends."
-    fig = Figure(figsize=(8.4, .8 + .36 * len(t)), dpi=100, layout='constrained')
-    canvas, (left, right) = FigureCanvasAgg(fig), fig.subplots(1, 2, sharey=True)
-    left.barh(range(len(t)), t.step_ms, color=colour)
-    ends = [t.valid_accuracy - t.low, t.high - t.valid_accuracy]
-    right.errorbar(t.valid_accuracy, range(len(t)), xerr=ends, fmt='o', color=colour, capsize=3)
-    left.set(xlabel='ms of a training step, one picture', yticks=range(len(t)), yticklabels=t.index, ylim=(len(t) - .5, -.5))
-    right.set(xlabel='valid accuracy, 95 % interval')
-    canvas.draw()
-    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    edges = [len(picture) - round(left.transData.transform((0, k - .5))[1]) for k in range(len(t) + 1)]
+def _panels(table, colour) -> tuple:  # picture `(H, W, 3)` uint8; (top, bottom) of each model's row in it, in pixels
+    "Costs to the left and accuracies to the right, a row per model."
+    rows = range(len(table))
+    fig = Figure(figsize=(8.4, .8 + .36 * len(table)), dpi=100, layout='constrained')
+    cost_ax, accuracy_ax = fig.subplots(1, 2, sharey=True)
+    cost_ax.barh(rows, table.step_ms, color=colour)
+    to_ends = [table.valid_accuracy - table.low, table.high - table.valid_accuracy]
+    accuracy_ax.errorbar(table.valid_accuracy, rows, xerr=to_ends, fmt='o', color=colour, capsize=3)
+    cost_ax.set(xlabel='ms of a training step, one picture')
+    cost_ax.set(yticks=rows, yticklabels=table.index, ylim=(len(table) - .5, -.5))
+    accuracy_ax.set(xlabel='valid accuracy, 95 % interval')
+    picture = figure_to_pixels(fig)
+    borders = [(0, row - .5) for row in range(len(table) + 1)]
+    heights = cost_ax.transData.transform(borders)[:, 1]  # from the lower edge
+    edges = [len(picture) - round(height) for height in heights]
     return picture, list(zip(edges, edges[1:]))
 
 
@@ -28,13 +32,20 @@ def scaling_explorer(
 ) -> Explorer:
     "An explorer that goes through the models from the cheapest training step to the dearest. Everything shown was measured."
     if len(table) < 2: raise CourseError('There is one model in the table, but a slider needs at least two.')
-    t = table.sort_values('step_ms').astype(float, errors='ignore')
-    (plain, rows), (marked, _) = _panels(t, '#9a9a9a'), _panels(t, '#D55E00')
+    table = table.sort_values('step_ms').astype(float, errors='ignore')
+    unmarked, places = _panels(table, UNMARKED)
+    marked, _ = _panels(table, ORANGE)
+
     def draw(model):
-        r, (top, bottom), picture = t.iloc[model], rows[model], plain.copy()
+        row = table.iloc[model]
+        top, bottom = places[model]
+        picture = unmarked.copy()
         picture[top:bottom] = marked[top:bottom]
-        return picture, (f'{t.index[model]}: {r.parameters / 1e6:.2f} million parameters, {r.macs / 1e6:,.0f} million multiply-adds a picture, '
-                         f'{r.saved_mb:,.0f} MB saved for a batch, {r.forward_ms:.2f} ms forward and {r.step_ms:.2f} ms in a training step. '
-                         f'Valid accuracy {r.valid_accuracy:.1%} (95 % interval {r.low:.1%} to {r.high:.1%}).')
-    return Explorer(draw, [Slider('model', 'model, by its cost', 0, len(t) - 1, 1, 0)], title=title,
+        return picture, (
+            f'{table.index[model]}: {row.parameters / 1e6:.2f} million parameters, {row.macs / 1e6:,.0f} million multiply-adds a picture, '
+            f'{row.saved_mb:,.0f} MB saved for a batch, {row.forward_ms:.2f} ms forward and {row.step_ms:.2f} ms in a training step. '
+            f'Valid accuracy {row.valid_accuracy:.1%} (95 % interval {row.low:.1%} to {row.high:.1%}).')
+
+    slider = Slider('model', 'model, by its cost', 0, len(table) - 1, 1, 0)
+    return Explorer(draw, [slider], title=title,
                     alt='Time of a training step and validation accuracy with its interval, a row for each model, one of them marked.')

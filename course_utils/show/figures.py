@@ -1,72 +1,117 @@
-"""Figures with a description, grids of pictures, curves, and the numbers that cards and tables read."""
-import base64, html, io
+"""Figures that say in words what they show: any picture with alternative text, the curves of a training, dots with intervals."""
+import io
 
-import matplotlib.pyplot as plt, numpy as np, pandas as pd
+import matplotlib.pyplot as plt, pandas as pd
 from PIL import Image
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from course_utils.config import CourseError
-from course_utils.show.palette import BLUE, CYCLE, FIGURE_STYLE, GREY, ORANGE
-
-plt.rcParams.update(FIGURE_STYLE | {'axes.prop_cycle': plt.cycler(color=CYCLE)})
+from course_utils.show import draw  # noqa: F401  it sets how matplotlib draws
+from course_utils.show.html import data_url, element
+from course_utils.show.palette import GREY, PAPER, TRAIN_COLOUR, VALID_COLOUR
 
 
 class Figure:
     "A picture and what it shows in words. Jupyter and the site both use those words as the alternative text."
-    def __init__(self, picture: bytes, alt: str, width: int, kind='webp'):
+    def __init__(self,
+        picture: bytes,    # a file
+        alt: str,          # what it shows, in a sentence or two
+        width: int,        # at which it is shown, in pixels
+        kind: str='webp',  # of the file
+    ):
         if not alt.strip(): raise CourseError("A figure needs alt text: one sentence that says what it shows.")
-        self.picture, self.alt, self.width, self.kind = picture, alt, width, kind
+        self.picture = picture
+        self.alt = alt
+        self.width = width
+        self.kind = kind
+
     def _repr_mimebundle_(self, **_):
-        src = f'data:image/{self.kind};base64,{base64.b64encode(self.picture).decode()}'
-        style = f'width:{self.width}px;max-width:100%;height:auto;background:#fff;border-radius:6px'
-        return {'text/html': f'<img alt="{html.escape(self.alt)}" src="{src}" style="{style}">', 'text/plain': self.alt}
+        src = data_url(self.picture, f'image/{self.kind}')
+        style = f'width:{self.width}px;max-width:100%;height:auto;background:{PAPER};border-radius:6px'
+        return {'text/html': element('img', alt=self.alt, src=src, style=style), 'text/plain': self.alt}
+
+
+def _render(fig) -> Image.Image:
+    "A matplotlib figure, which is closed, in 1.5 times the size it is shown at: sharp on fine screens."
+    png = io.BytesIO()
+    fig.savefig(png, format='png', dpi=144, facecolor=PAPER)
+    plt.close(fig)
+    return Image.open(png).convert('RGB')
 
 
 def show(
     fig,       # a matplotlib figure, which is closed, or a picture `(H, W, 3)` uint8
     alt: str,  # what it shows, in a sentence or two
 ) -> Figure:
-    "Turns a figure or a picture into one with alternative text."
-    out = io.BytesIO()
-    if hasattr(fig, 'savefig'):
-        raw = io.BytesIO()
-        fig.savefig(raw, format='png', dpi=144, facecolor='white')
-        plt.close(fig)
-        im = Image.open(raw).convert('RGB')
-        im.save(out, 'webp', quality=82, method=4)
-        return Figure(out.getvalue(), alt, im.width // 2)
-    im = Image.fromarray(fig)
-    im.save(out, 'webp', quality=82, method=4)
-    return Figure(out.getvalue(), alt, im.width)
+    "Turns a figure or a picture into one with alternative text. Raises `CourseError` where that is empty."
+    is_matplotlib = hasattr(fig, 'savefig')
+    image = _render(fig) if is_matplotlib else Image.fromarray(fig)
+    width = image.width // 2 if is_matplotlib else image.width
+    webp = io.BytesIO()
+    image.save(webp, 'webp', quality=82, method=4)
+    return Figure(webp.getvalue(), alt, width)
+
+
+# ---- the curves of a training ----
+
+def best_epoch(history: pd.DataFrame) -> int:
+    "The epoch with the lowest validation loss."
+    return int(history.epoch[history.valid_loss.idxmin()])
+
+
+def _axis_limits(history, quantity) -> tuple:
+    "Of all epochs, so that a figure of the first few has the same axes."
+    values = history[[f'train_{quantity}', f'valid_{quantity}']].to_numpy()
+    if quantity == 'loss': return 0, min(values.max() * 1.05, 2.)
+    return min(.4, values.min()), 1.01
+
+
+def curves_figure(
+    history: pd.DataFrame,        # a row an epoch: epoch, train_loss, valid_loss, train_accuracy, valid_accuracy
+    majority: float | None=None,  # accuracy of always saying the most frequent class
+    n_epochs: int | None=None,    # draw only this many epochs, on the axes of all
+):  # a matplotlib figure
+    "What `curves` shows."
+    drawn = history.iloc[:n_epochs]
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3.1))
+    loss_ax, accuracy_ax = axes
+    for ax, quantity in zip(axes, ('loss', 'accuracy')):
+        ax.plot(drawn.epoch, drawn[f'train_{quantity}'], marker='o', ms=4, color=TRAIN_COLOUR, label='train')
+        ax.plot(drawn.epoch, drawn[f'valid_{quantity}'], marker='s', ms=4, color=VALID_COLOUR, label='valid')
+        ax.set(xlabel='epoch', ylabel=quantity)
+        ax.set(xlim=(.5, len(history) + .5), ylim=_axis_limits(history, quantity))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    loss_ax.axvline(best_epoch(drawn), color=GREY, ls='--', lw=1)
+    accuracy_ax.yaxis.set_major_formatter(PercentFormatter(1))
+    if majority: accuracy_ax.axhline(majority, color=GREY, ls=':', label='majority class')
+    loss_ax.legend(frameon=False)
+    accuracy_ax.legend(frameon=False, loc='lower right')
+    return fig
+
+
+def curves_alt(
+    history: pd.DataFrame,  # as `curves_figure` takes it: the epochs that are drawn
+) -> str:
+    "What `curves` shows, in words."
+    first = history.iloc[0]
+    last = history.iloc[-1]
+    return (f"Curves over {len(history)} epochs. "
+            f"Training loss goes from {first.train_loss:.2f} to {last.train_loss:.2f}, "
+            f"validation loss is lowest at epoch {best_epoch(history)} ({history.valid_loss.min():.2f}) and {last.valid_loss:.2f} at the end. "
+            f"Training accuracy ends at {last.train_accuracy:.1%}, validation accuracy at {last.valid_accuracy:.1%}.")
 
 
 def curves(
     run,                          # a `Run`
     majority: float | None=None,  # accuracy of always saying the most frequent class
-    until: int | None=None,       # draw only this many epochs, on the axes of all
+    n_epochs: int | None=None,    # draw only this many epochs, on the axes of all
 ) -> Figure:
     "Loss and accuracy of every epoch, on training and validation pictures."
-    all_rows = run.history
-    h = all_rows.iloc[:until]
-    fig, axes = plt.subplots(1, 2, figsize=(9, 3.1))
-    for ax, what in zip(axes, ('loss', 'accuracy')):
-        both = all_rows[[f'train_{what}', f'valid_{what}']]
-        for part, colour, mark in (('train', BLUE, 'o'), ('valid', ORANGE, 's')):
-            ax.plot(h.epoch, h[f'{part}_{what}'], marker=mark, ms=4, color=colour, label=part)
-        ax.set(xlabel='epoch', ylabel=what, xlim=(.5, len(all_rows) + .5), ylim=(0, min(both.to_numpy().max() * 1.05, 2.)) if what == 'loss' else (min(.4, both.to_numpy().min()), 1.01))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].axvline(best := int(h.epoch[h.valid_loss.idxmin()]), color=GREY, ls='--', lw=1)
-    axes[1].yaxis.set_major_formatter(PercentFormatter(1))
-    if majority: axes[1].axhline(majority, color=GREY, ls=':', label='majority class')
-    axes[0].legend(frameon=False); axes[1].legend(frameon=False, loc='lower right')
-    return show(fig, curves_in_words(h, best))
+    fig = curves_figure(run.history, majority, n_epochs)
+    return show(fig, curves_alt(run.history.iloc[:n_epochs]))
 
 
-def curves_in_words(h, best) -> str:
-    last = h.iloc[-1]
-    return (f"Curves over {len(h)} epochs. Training loss goes from {h.train_loss.iloc[0]:.2f} to {last.train_loss:.2f}, validation loss is lowest at epoch {best} "
-            f"({h.valid_loss.min():.2f}) and {last.valid_loss:.2f} at the end. Training accuracy ends at {last.train_accuracy:.1%}, validation accuracy at {last.valid_accuracy:.1%}.")
-
+# ---- dots with intervals ----
 
 def dots(
     table: pd.DataFrame,   # a row per name, with columns `mean` (or `gain`), `low` and `high`
@@ -75,21 +120,32 @@ def dots(
     even: float=0,         # where nothing differs: 0 for differences, 1 for ratios, which get a logarithmic axis
 ) -> Figure:
     "One dot and its interval a row, beside a line where nothing differs."
-    fig, ax = plt.subplots(figsize=(7, .8 + .35 * len(table)))
     table = table.rename(columns=dict(gain='mean'))[['mean', 'low', 'high']].astype(float)
     table.index = [name if isinstance(name, str) else ' against '.join(name) for name in table.index]
-    t = table[::-1]
-    ax.errorbar(t['mean'], range(len(t)), xerr=[t['mean'] - t.low, t.high - t['mean']], fmt='o', capsize=4)
+    return show(dots_figure(table, label, even), f'{alt} {_dots_alt(table, even)}')
+
+
+def dots_figure(
+    table: pd.DataFrame,  # a row per name, which is a string, with columns `mean`, `low` and `high`
+    label: str,           # of the axis
+    even: float=0,        # see `dots`
+):  # a matplotlib figure
+    "What `dots` shows: the first row on top."
+    fig, ax = plt.subplots(figsize=(7, .8 + .35 * len(table)))
+    rows = table[::-1]
+    places = range(len(rows))
+    names = [name.replace('$', r'\$') for name in rows.index]  # a dollar would begin a formula
+    to_ends = [rows['mean'] - rows.low, rows.high - rows['mean']]
+    ax.errorbar(rows['mean'], places, xerr=to_ends, fmt='o', capsize=4)
     ax.axvline(even, color=GREY, lw=1)
-    ax.set(yticks=range(len(t)), yticklabels=[n.replace('$', r'\$') for n in t.index], xlabel=label, ylim=(-.6, len(t) - .4), xscale='log' if even else 'linear')
+    ax.set(xlabel=label, xscale='log' if even else 'linear')
+    ax.set(yticks=places, yticklabels=names, ylim=(-.6, len(rows) - .4))
     ax.grid(axis='y', visible=False)
-    fmt = '.2f' if even else '+.3f'
-    return show(fig, f'{alt} ' + '; '.join(f"{name} {r['mean']:{fmt}} ({r.low:{fmt}} to {r.high:{fmt}})" for name, r in table.iterrows()) + '.')
+    return fig
 
 
-def as_picture(fig) -> np.ndarray:  # `(H, W, 3)` uint8
-    "A matplotlib figure, which is closed, as a picture for an explorer."
-    fig.canvas.draw()
-    picture = np.asarray(fig.canvas.buffer_rgba())[..., :3].copy()
-    plt.close(fig)
-    return picture
+def _dots_alt(table, even) -> str:
+    "The rows in words."
+    digits = '.2f' if even else '+.3f'
+    words = [f"{name} {row['mean']:{digits}} ({row.low:{digits}} to {row.high:{digits}})" for name, row in table.iterrows()]
+    return '; '.join(words) + '.'

@@ -42,7 +42,7 @@ def rewrite_second_line(page, code):
 def test_wrong_hint_right_progress_by_keyboard(own_lab, page, tmp_path):
     own_lab.open_notebook(page, NAME)
     page.keyboard.press('Escape')   # from here on no mouse, and nothing but keys
-    walk_to(page, 'from course_utils.learn import check')
+    walk_to(page, 'from course_utils.classroom.checker import check')
     page.keyboard.press('Control+Enter')
     walk_to(page, 'def head_size')
     run_and_read(page, 'is still as it came')
@@ -66,8 +66,8 @@ def test_wrong_hint_right_progress_by_keyboard(own_lab, page, tmp_path):
 
 
 def test_a_guess_by_keyboard(own_lab, page, tmp_path):
-    "The form of `predict`: Tab to its numbers, type, press its button; the sentence above says that it is kept."
-    own_lab.write('guess.ipynb', "from course_utils.cards import predict\npredict('02')")
+    "The form of `guess`: Tab to its numbers, type, press its button; the sentence above says that it is kept."
+    own_lab.write('guess.ipynb', "from course_utils.classroom.guesses import guess\nguess('02')")
     own_lab.open_notebook(page, 'guess.ipynb')
     page.keyboard.press('Escape')
     page.keyboard.press('Control+Enter')

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np, pytest
 from PIL import Image
 
-from data_scripts import site
+from data_scripts.site.build import build as site
 
 pytestmark = pytest.mark.browser
 AXE = Path(find_spec('axe_playwright_python').origin).parent

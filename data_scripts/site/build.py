@@ -3,7 +3,10 @@ import argparse, functools, http.server, os, re, shutil, subprocess, sys, time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parent.parent
+from course_utils.config import root
+
+ROOT = root()
+
 PROC, DOCS = ROOT/'_proc', ROOT/'_docs'
 HOME = 'nbs/index.html'
 # The course home is a notebook in nbs/, and the site's own address leads to it.
@@ -99,10 +102,12 @@ def serve(port):
     except KeyboardInterrupt: print('The site is no longer shown.')
 
 
-if __name__ == '__main__':
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument('what', choices=['build', 'serve'])
-    p.add_argument('--port', default='8888')
-    p.add_argument('--engine', choices=['quarto', 'smalldocs'], help='default: Quarto where it is installed')
-    a = p.parse_args()
-    build(a.engine) if a.what == 'build' else serve(a.port)
+def main(arguments=None):
+    "`build` or `serve`."
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('what', choices=['build', 'serve'])
+    parser.add_argument('--port', default='8888')
+    parser.add_argument('--engine', choices=['quarto', 'smalldocs'], help='default: Quarto where it is installed')
+    options = parser.parse_args(arguments)
+    if options.what == 'build': build(options.engine)
+    else: serve(options.port)

@@ -5,11 +5,10 @@ the trials. Stop one, kill one, start it again: no trial is lost and none is don
 import argparse, sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from course_utils.config import CourseError# noqa: E402
-from course_utils.data.pictures import load_pictures# noqa: E402
-from course_utils.techniques.search import Report, hold_out, open_study, search# noqa: E402
-from course_utils.training.train import train# noqa: E402
+from course_utils.config import CourseError
+from course_utils.data.pictures import load_pictures
+from course_utils.techniques.search import Report, hold_out, open_study, search
+from course_utils.training.train import train
 
 
 def drawn(trial) -> dict:
@@ -31,8 +30,3 @@ def main(argv=None):
     objective = lambda trial: train(pics, a.arch, a.epochs, **drawn(trial), pretrained=True, cbs=[Report(trial)], quiet=True).accuracy
     print(search(open_study(a.name), objective, a.n, a.every).to_string())
 
-
-if __name__ == '__main__':
-    try: main()
-    except CourseError as e: sys.exit(str(e))
-    except KeyboardInterrupt: sys.exit('Stopped: start it again, and it goes on.')

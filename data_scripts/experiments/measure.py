@@ -8,12 +8,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-# Started from anywhere, it must import the course's own modules.
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from course_utils.techniques.augment import pipeline
-from course_utils.config import CourseError, cache_dir, profile, results_dir, write_whole
+from course_utils.config import root, CourseError, cache_dir, profile, results_dir, write_whole
 
 import torch
 
@@ -30,6 +26,8 @@ from course_utils.training.learner import device_name, versions
 from course_utils.training.train import train
 from course_utils.training.batchnorm import FreezeBatchNorm
 from course_utils.techniques.transfer import article_head, fastai_head, fit_head, frozen_features, linear_head
+
+ROOT = root()
 
 LITE, SMALL = 'tf_efficientnet_lite0', 'regnetx_002'
 
@@ -226,8 +224,3 @@ def main(argv=None):
         done = measure(name, runs, one, path)
         print(f"{name}: {done} run{'s' * (done != 1)} measured, {len(runs) - done} kept from before, in {os.path.relpath(path)}.")
 
-
-if __name__ == '__main__':
-    try: main()
-    except CourseError as e: sys.exit(str(e))
-    except KeyboardInterrupt: sys.exit('Stopped: what was finished is kept, and the same command goes on from there.')

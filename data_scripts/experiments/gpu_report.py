@@ -6,11 +6,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 
-# Started from anywhere, it must import the course's own modules.
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from course_utils.config import CourseError, cache_dir, profile, results_dir, write_whole
+from course_utils.config import root, CourseError, cache_dir, profile, results_dir, write_whole
 
 import pandas as pd, torch
 from torch.nn.functional import cross_entropy
@@ -19,7 +15,11 @@ from course_utils.techniques.augment import pipeline
 from course_utils.data.pictures import load_pictures
 from course_utils.report.results import measured
 from course_utils.training.learner import device_name, make_learner, versions
-from data_scripts import bench, lessons, measure
+from data_scripts.experiments import bench
+from data_scripts.lessons.run import run as lessons
+from data_scripts.experiments import measure
+
+ROOT = root()
 
 CASES = 'cats_dogs', 'dog_breeds', 'rock_paper_scissors', 'cifar100'
 COLUMNS = ['what', 'setting', 'pictures/s', 'accuracy', 'seconds', 'memory, GB', 'note', 'device']
@@ -146,15 +146,10 @@ def measure_all(parts: dict, path: Path) -> dict:
         write_whole(path, json.dumps({k: kept[k] for k in parts if k in kept}, indent=1, ensure_ascii=False) + '\n')
     return kept
 
-def main():
+def main(argv=None):
     if not torch.cuda.is_available(): print('There is no GPU that torch can use here, so nothing was measured and nothing was written: make doctor says what is missing.'); return
     path = results_dir()/'gpu_report.json'
     kept = measure_all(PARTS, path)
     if not kept: raise CourseError('Nothing could be measured: the lines above say why.')
     print('\n' + table(kept).fillna('').to_string(index=False) + f'\nKept in {os.path.relpath(path)}.')
 
-
-if __name__ == '__main__':
-    try: main()
-    except CourseError as e: sys.exit(str(e))
-    except KeyboardInterrupt: sys.exit('Stopped: the parts that were finished are kept.')

@@ -2,16 +2,18 @@
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-from course_utils.techniques.augment import SEVEN, Draws# noqa: E402
-from course_utils.show.draw import grid# noqa: E402
-from course_utils.data.sources import photo# noqa: E402
+from course_utils.config import root
 
-import numpy as np  # noqa: E402
-import yaml  # noqa: E402
-from matplotlib import font_manager  # noqa: E402
-from PIL import Image, ImageDraw, ImageFont  # noqa: E402
+from course_utils.techniques.augment import SEVEN, Draws
+from course_utils.show.draw import grid
+from course_utils.data.sources import photo
+
+import numpy as np
+import yaml
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+ROOT = root()
 
 BLUE, DARK, GREY, P = '#0072B2', '#222222', '#595959', .35
 
@@ -30,8 +32,3 @@ def draw(site: dict) -> Image.Image:
     card.paste(Image.fromarray(grid(views, 3, cell=176)), (628, 46))
     return card
 
-
-if __name__ == '__main__':
-    site = yaml.safe_load((ROOT/'_quarto.yml').read_text())['website']
-    draw(site).quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(ROOT/'nbs'/'images'/'card.png', optimize=True)
-    print('Drew nbs/images/card.png.')

@@ -1,16 +1,18 @@
-"""One training shared by several processes: torchrun --nproc-per-node 2 data_scripts/distributed.py --out curve.json
+"""One training shared by several processes: torchrun --nproc-per-node 2 -m data_scripts.experiments.distributed --out curve.json
 
 Without torchrun the same file trains in one process. fastai's `distrib_ctx` does the sharing, by way of accelerate."""
 import argparse, itertools, json, os, sys, time
 from contextlib import nullcontext
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from course_utils.config import CourseError, write_whole# noqa: E402
-from course_utils.data.pictures import load_pictures# noqa: E402
-from course_utils.training.train import Callback, fit, nn, torch# noqa: E402
-from course_utils.training.learner import device_name, make_learner# noqa: E402
-from fastai.distributed import DistributedDL, num_distrib, rank_distrib, teardown_distrib  # noqa: E402
+from course_utils.config import CourseError, write_whole
+from course_utils.data.pictures import load_pictures
+from course_utils.training.train import fit
+from course_utils.training.learner import device_name, make_learner
+import torch
+from fastai.callback.core import Callback
+from fastai.distributed import DistributedDL, num_distrib, rank_distrib, teardown_distrib
+from torch import nn
 
 
 class Share(DistributedDL):
@@ -79,6 +81,4 @@ def main(argv=None):
     teardown_distrib()
 
 
-if __name__ == '__main__':
-    try: main()
-    except CourseError as e: sys.exit(str(e))
+if __name__ == '__main__': main()  # for torchrun, which starts a module in every process

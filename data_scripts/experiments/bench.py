@@ -8,10 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-# Started from anywhere, it must import the course's own modules.
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-from course_utils.config import CourseError, cache_dir, profile, results_dir, write_whole
+from course_utils.config import root, CourseError, cache_dir, profile, results_dir, write_whole
 
 import numpy as np, torch
 from fastai.callback.core import Callback
@@ -28,7 +25,9 @@ from course_utils.training.learner import device_name, make_learner, versions
 from course_utils.training.train import train
 from course_utils.training.batchnorm import FreezeBatchNorm
 from course_utils.techniques.tta import random_views, symmetric_views, tta
-from data_scripts import lessons as L
+from data_scripts.lessons.run import run as L
+
+ROOT = root()
 
 LITE = 'tf_efficientnet_lite0'
 PEERS = 'torchvision', 'ttach', 'grad-cam', 'torchcam', 'torch-lr-finder', 'jupyterlab', 'ipywidgets', 'matplotlib'  # beside those of `versions`
@@ -407,8 +406,3 @@ def main(argv=None):
     if missing: raise CourseError(f"Not complete: {', '.join(missing)} could not be measured. The other rows are kept in {os.path.relpath(path)}.")
     print(f'Measured in {(time.perf_counter() - start) / 60:.0f} minutes; kept in {os.path.relpath(path)}.')
 
-
-if __name__ == '__main__':
-    try: main()
-    except CourseError as e: sys.exit(str(e))
-    except KeyboardInterrupt: sys.exit('Stopped: the rows that were finished are kept.')

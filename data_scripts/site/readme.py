@@ -1,10 +1,10 @@
 """Writes the README's tables, of lessons and of the ladder, from the notebooks and results/: `make readme`."""
-import json, sys
+import argparse, json, sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-from course_utils.config import write_whole# noqa: E402
+from course_utils.config import root, write_whole
+
+ROOT = root()
 
 
 def mark(what, end): return f"<!-- {what}:{'end' if end else 'start'} -->"
@@ -65,6 +65,8 @@ def update(folder=ROOT):
     write_whole(folder/'README.md', text)
 
 
-if __name__ == '__main__':
+def main(arguments=None):
+    "Writes the tables into README.md."
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     update()
     print("README.md: the tables of lessons and of the ladder are up to date.")

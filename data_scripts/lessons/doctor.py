@@ -2,7 +2,6 @@
 import argparse, json, sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from course_utils.machine.doctor import Findings, examine
 from course_utils.machine.preflight import figures

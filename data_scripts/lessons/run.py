@@ -4,17 +4,15 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-# A kernel started by an absolute path must import the course's own modules, whichever folder it starts in.
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
-from course_utils.config import CourseError, cache_dir, data_dir, profile, write_whole
+from course_utils.config import root, CourseError, cache_dir, data_dir, profile, write_whole
 from course_utils.machine.preflight import in_minutes, predicted
+
+ROOT = root()
 
 BUDGET_S = {'smoke': 60, 'cpu': 360}  # a lesson's seconds on two cores; at gpu the lesson's own card states them
 CASE_BUDGET_S = {'smoke': 60, 'cpu': 600}  # a case study's
@@ -95,7 +93,7 @@ def write(
     write_whole(path, nbformat.writes(nb) + '\n')
 
 
-class LessonFailed(Exception):
+class LessonFailed(CourseError):
     "A cell failed. The message names the lesson, the cell, its first lines and the error's last line."
 
 
@@ -152,7 +150,7 @@ def run(
     if fresh: env['COURSE_FRESH'] = '1'
     # Watched only where the seconds are kept: a thread beside those of a lesson is not for every run. It leaves no name behind.
     if watched: env['COURSE_SPENT'] = str(scratch/'spent.json')
-    watch = ["--IPKernelApp.exec_lines=__import__('data_scripts.spent').spent.watch()"] if 'COURSE_SPENT' in env else []
+    watch = ["--IPKernelApp.exec_lines=__import__('data_scripts.lessons.spent').lessons.spent.watch()"] if 'COURSE_SPENT' in env else []
 
     nb = nbformat.read(path, as_version=4)
     n_code = sum(c.cell_type == 'code' for c in nb.cells)
@@ -214,7 +212,7 @@ def machine(profile):
 
 def preflight(profile):
     "This machine's speed now, measured in a process of its own; None, and a line, where that fails."
-    r = subprocess.run([sys.executable, str(ROOT/'data_scripts'/'doctor.py'), '--preflight', profile], capture_output=True, text=True)
+    r = subprocess.run([sys.executable, '-m', 'course_utils', 'doctor', '--preflight', profile], capture_output=True, text=True)
     if r.returncode == 0: return json.loads(r.stdout)
     print(f"No pre-flight, so nothing is predicted ({(r.stderr.strip().splitlines() or ['no reason given'])[-1]}).", flush=True)
 
@@ -321,16 +319,10 @@ def main(argv=None):
     if rows: print('\n'.join(report(rows)))
     if not a.save and any(p for _, p, _ in rows): print('Predicted is a first run: trainings that were kept before are found again, which is quicker (COURSE_FRESH=1 trains anew).')
     if a.save:
-        from readme import update
+        from data_scripts.site.readme import update
         update()
     if late and name == 'smoke': raise CourseError(f"Over the budget of {BUDGET_S['smoke']} s at profile smoke: {', '.join(late)}.")
     where = 'outputs and results written back' if a.save else f"copies in {os.path.relpath(scratch)}"
     n = len(wanted) - len(missing)
     print(f"Ran {n} lesson{'s' * (n > 1)} at profile {name} in {total:.0f} s; {where}." + f' {len(missing)} without pictures were not run.' * bool(missing))
 
-
-if __name__ == '__main__':
-    try: main()
-    except (CourseError, LessonFailed) as e: sys.exit(str(e))
-    except OSError as e: sys.exit(f'The lessons stopped: {e}.')
-    except KeyboardInterrupt: sys.exit('Stopped: nothing was written back for the lesson that was running.')
