@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np, onnxruntime, torch
 
 from course_utils.config import CourseError
-from course_utils.data.decode import read_picture, to_rgb
+from course_utils.data.decode import STANDALONE, read_picture
 from course_utils.data.pictures import Pictures
 from course_utils.models import norm_of
 
@@ -18,7 +18,7 @@ def free_stem(folder: Path, name: str, kinds) -> str:
 
 def standalone() -> str:
     "Code that classifies pictures from an exported file, and needs NumPy, Pillow and ONNX Runtime alone: the course's own functions."
-    code = '\n\n'.join(inspect.getsource(f).rstrip() for f in (read_picture, to_rgb, classify))
+    code = '\n\n'.join(inspect.getsource(f).rstrip() for f in (*STANDALONE, classify))
     return f'import json, os, warnings\nimport numpy as np, onnxruntime\nfrom PIL import Image, ImageOps\n\n{code}'
 
 
