@@ -62,11 +62,17 @@ def find_grey_range(
 def deep_colour(
     file: Image.Image,  # just opened
     path,
-) -> np.ndarray | None:  # `(H, W, 3 or 4)` uint16, red first
+) -> np.ndarray | None:  # `(H, W, 3 or 4)` uint16, red first, as it lies in the file: `file` says which side is up
     "Colours of 16 bits each, of which Pillow reads the upper eight; OpenCV reads them all. None for other pictures."
-    if not file.tile or ';16' not in str(file.tile[0][3]) or file.mode not in ('RGB', 'RGBA', 'LA'): return None
+    tiles = getattr(file, 'tile', ())
+    if not tiles or ';16' not in str(tiles[0][3]) or file.mode not in ('RGB', 'RGBA', 'LA'): return None
     import cv2  # here: no other picture needs it
-    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    with open(path, 'rb') as opened: content = opened.read()
+    side_up = file.getexif().get(274, 1)
+    if file.format == 'TIFF' and side_up != 1:  # OpenCV would turn it, or fail to: let it lie
+        little, big = b'\x12\1\3\0\1\0\0\0%c\0', b'\1\x12\0\3\0\0\0\1\0%c'
+        for entry in (little, big): content = content.replace(entry % side_up, entry % 1)
+    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3: return None
     blue_first = [2, 1, 0, 3][:values.shape[2]]
     return values[..., blue_first]
