@@ -141,7 +141,8 @@ def picture_problem(
         with torch.random.fork_rng(devices=[]), torch.no_grad(): logits = model.eval()(black)
     except Exception as e:
         if isinstance(e, MemoryError) or 'memory' in str(e): return ''  # no trouble of its architecture; the training says it better
-        return (str(e).splitlines() or [''])[0] or type(e).__name__
+        first_line = str(e).partition('\n')[0]
+        return first_line or type(e).__name__
     finally:
         for module in training: module.training = True
     if not torch.is_tensor(logits): return f'it gives a {type(logits).__name__}, not one tensor of logits'

@@ -29,6 +29,11 @@ GREYS = blocks()
 N_LEVELS = len(np.unique(GREYS))
 
 
+def tif(values, dtype=np.uint16): return 'tif', np.asarray(values).astype(dtype)
+def png(values, dtype=np.uint16): return 'png', np.asarray(values).astype(dtype)
+def fractions(values): return tif(values, np.float32)
+
+
 def write(path, values):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values).save(path)
@@ -43,23 +48,23 @@ def levels(path, grey_range=None):
 # ---- one file ----
 
 SAME = {  # name → suffix, values that show what `GREYS` show
-    '8 bits': ('tif', GREYS.astype(np.uint8)),
-    '16 bits': ('tif', (GREYS * 257).astype(np.uint16)),
-    '14 bits': ('tif', (GREYS * 64).astype(np.uint16)),
-    '12 bits': ('tif', (GREYS * 16).astype(np.uint16)),
-    '12 bits, big-endian': ('tif', (GREYS * 16).astype('>u2')),
-    '12 bits, PNG': ('png', (GREYS * 16).astype(np.uint16)),
-    '10 bits, PNG': ('png', (GREYS * 4).astype(np.uint16)),
-    '10 bits': ('tif', (GREYS * 4).astype(np.uint16)),
-    '12 bits in 32': ('tif', (GREYS * 16).astype(np.int32)),
-    '8 bits in 16': ('tif', GREYS.astype(np.uint16)),
-    'thermal': ('tif', (7000 + GREYS * 4).astype(np.uint16)),
-    'CT in 32 bits': ('tif', (GREYS * 8 - 1000).astype(np.int32)),
-    'float, 0 to 255': ('tif', GREYS.astype(np.float32)),
-    'float, 0 to 1': ('tif', (GREYS / 255).astype(np.float32)),
-    'float, -1 to 1': ('tif', (GREYS / 127.5 - 1).astype(np.float32)),
-    'float, CT': ('tif', (GREYS * 8. - 1000).astype(np.float32)),
-    'float, tiny': ('tif', (GREYS * 1e-6).astype(np.float32)),
+    '8 bits': tif(GREYS, np.uint8),
+    '16 bits': tif(GREYS * 257),
+    '14 bits': tif(GREYS * 64),
+    '12 bits': tif(GREYS * 16),
+    '12 bits, big-endian': tif(GREYS * 16, '>u2'),
+    '12 bits, PNG': png(GREYS * 16),
+    '10 bits, PNG': png(GREYS * 4),
+    '10 bits': tif(GREYS * 4),
+    '12 bits in 32': tif(GREYS * 16, np.int32),
+    '8 bits in 16': tif(GREYS),
+    'thermal': tif(7000 + GREYS * 4),
+    'CT in 32 bits': tif(GREYS * 8 - 1000, np.int32),
+    'float, 0 to 255': fractions(GREYS),
+    'float, 0 to 1': fractions(GREYS / 255),
+    'float, -1 to 1': fractions(GREYS / 127.5 - 1),
+    'float, CT': fractions(GREYS * 8 - 1000),
+    'float, tiny': fractions(GREYS * 1e-6),
 }
 
 
@@ -120,14 +125,14 @@ def test_panoramas_of_one_pixel(tmp_path, shape):
 # ---- the rule ----
 
 whole_numbers = st.lists(st.integers(-70_000, 70_000), min_size=1, max_size=60)
-fractions = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60)
+some_fractions = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60)
 
 
 def as_values(numbers): return np.array(numbers, np.int32 if isinstance(numbers[0], int) else np.float32)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(whole_numbers, min_size=1, max_size=5) | st.lists(fractions, min_size=1, max_size=5))
+@given(st.lists(whole_numbers, min_size=1, max_size=5) | st.lists(some_fractions, min_size=1, max_size=5))
 def test_black_is_below_white_whatever_was_found(pictures):
     low, high = find_grey_range([grey_extremes(as_values(numbers)) for numbers in pictures])
     assert low < high
@@ -194,7 +199,7 @@ def load(folder, **options): return load_pictures(str(folder), size=96, **option
 
 def test_dark_and_bright_keep_their_distance(tmp_path):
     "Each by itself, the two would look alike."
-    write_set(tmp_path/'d', {'bright': ('tif', GREYS.astype(np.float32)), 'dark': ('tif', (GREYS * .2).astype(np.float32))})
+    write_set(tmp_path/'d', {'bright': fractions(GREYS), 'dark': fractions(GREYS * .2)})
     pics = load(tmp_path/'d')
     assert pics.found.grey_range == (0, 255)
     assert abs(of_kind(pics, 'dark').mean() / of_kind(pics, 'bright').mean() - .2) < .01
@@ -202,14 +207,14 @@ def test_dark_and_bright_keep_their_distance(tmp_path):
 
 def test_a_dark_picture_of_12_bits_stays_dark(tmp_path):
     "By itself it would pass for 8 bits, or 10."
-    write_set(tmp_path/'d', {'bright': ('png', (GREYS * 16).astype(np.uint16)), 'dark': ('png', (GREYS // 2).astype(np.uint16))})
+    write_set(tmp_path/'d', {'bright': png(GREYS * 16), 'dark': png(GREYS // 2)})
     pics = load(tmp_path/'d')
     assert pics.found.grey_range == (0, 4095)
     assert of_kind(pics, 'dark').max() <= 8
 
 
 def test_files_of_8_bits_beside_them_stay_as_they_are(tmp_path):
-    write_set(tmp_path/'d', {'deep': ('png', (GREYS * 16).astype(np.uint16)), 'usual': ('png', GREYS.astype(np.uint8))})
+    write_set(tmp_path/'d', {'deep': png(GREYS * 16), 'usual': png(GREYS, np.uint8)})
     pics = load(tmp_path/'d')
     assert (of_kind(pics, 'usual') == GREYS).all()
     assert np.abs(of_kind(pics, 'deep') - GREYS).max() <= 1
@@ -217,19 +222,19 @@ def test_files_of_8_bits_beside_them_stay_as_they_are(tmp_path):
 
 
 def test_held_out_pictures_decide_nothing(tmp_path):
-    write_set(tmp_path/'d'/'train', {'x': ('png', (GREYS * 4).astype(np.uint16))})
-    write_set(tmp_path/'d'/'valid', {'x': ('png', (GREYS * 257).astype(np.uint16))})
+    write_set(tmp_path/'d'/'train', {'x': png(GREYS * 4)})
+    write_set(tmp_path/'d'/'valid', {'x': png(GREYS * 257)})
     assert load(tmp_path/'d').found.grey_range == (0, 1023)
 
 
 def test_only_held_out_pictures_are_deep(tmp_path):
-    write_set(tmp_path/'d'/'train', {'x': ('png', GREYS.astype(np.uint8))})
-    write_set(tmp_path/'d'/'valid', {'x': ('png', (GREYS * 16).astype(np.uint16))})
+    write_set(tmp_path/'d'/'train', {'x': png(GREYS, np.uint8)})
+    write_set(tmp_path/'d'/'valid', {'x': png(GREYS * 16)})
     assert load(tmp_path/'d').found.grey_range == (0, 4095)
 
 
 def test_files_of_8_bits_have_no_range(tmp_path):
-    write_set(tmp_path/'d', {'x': ('png', GREYS.astype(np.uint8))})
+    write_set(tmp_path/'d', {'x': png(GREYS, np.uint8)})
     pics = load(tmp_path/'d')
     assert pics.found.grey_range is None
     assert 'black to white' not in pics.report()
@@ -250,7 +255,7 @@ def test_the_report_tells_the_rule(tmp_path, name, sentence):
 
 
 def test_the_range_can_be_set_and_is_part_of_the_cache(tmp_path):
-    folder = write_set(tmp_path/'d', {'x': ('png', (GREYS * 16).astype(np.uint16))})
+    folder = write_set(tmp_path/'d', {'x': png(GREYS * 16)})
     by_itself, dark, again = load(folder), load(folder, grey_range=(0, 65535)), load(folder)
     assert dark.x.max() == 16
     assert dark.found.grey_range == (0, 65535)
@@ -276,7 +281,7 @@ def test_whole_numbers_and_fractions_want_two_rules(tmp_path):
 
 def test_a_file_alone_comes_out_as_in_its_data_set(tmp_path):
     "What prediction does: the range of the data set, and the file."
-    folder = write_set(tmp_path/'d', {'bright': ('png', (GREYS * 16).astype(np.uint16)), 'dark': ('png', (GREYS * 3).astype(np.uint16))})
+    folder = write_set(tmp_path/'d', {'bright': png(GREYS * 16), 'dark': png(GREYS * 3)})
     pics = load(folder)
     for picture, path in zip(pics.x, pics.table.path):
         assert np.array_equal(read_picture(path, 96, pics.found.grey_range)[0], picture)
@@ -303,7 +308,7 @@ def test_colours_of_16_bits(tmp_path, suffix, factor, tolerance):
 
 
 def test_deep_colours_and_deep_greys_have_one_range(tmp_path):
-    folder = write_set(tmp_path/'d', {'grey': ('png', (GREYS * 3).astype(np.uint16))})
+    folder = write_set(tmp_path/'d', {'grey': png(GREYS * 3)})
     for name in 'ab': write_colour(folder/name/'colour.png', COLOURS * 16)
     pics = load(folder)
     assert pics.found.grey_range == (0, 4095)
@@ -350,9 +355,11 @@ def test_a_picture_is_read_by_copied_source_alone(tmp_path):
     for name, (suffix, values) in SAME.items():
         path = write(tmp_path/f'{name}.{suffix}', values)
         for grey_range in (None, (0, 4095)):
-            assert np.array_equal(space['read_picture'](path, 64, grey_range)[0], read_picture(path, 64, grey_range)[0]), name
+            copied, ours = (read(path, 64, grey_range)[0] for read in (space['read_picture'], read_picture))
+            assert np.array_equal(copied, ours), name
     path = write_colour(tmp_path/'colour.png', COLOURS * 16)
-    assert np.array_equal(space['read_picture'](path, 64)[0], read_picture(path, 64)[0])
+    copied, ours = (read(path, 64)[0] for read in (space['read_picture'], read_picture))
+    assert np.array_equal(copied, ours)
 
 
 def test_a_picture_in_memory(tmp_path):

@@ -183,10 +183,10 @@ def test_an_option_that_a_network_has_not():
 def test_the_trial_leaves_no_trace():
     "No draw, no mode and no running mean differs from those of a network that was not tried."
     torch.manual_seed(1)
-    tried, after_trial = built('efficientnet_b0'), torch.rand(3)
+    tried, draw_tried = built('efficientnet_b0'), torch.rand(3)
     torch.manual_seed(1)
-    untried, after_none = built('efficientnet_b0', None), torch.rand(3)
-    assert torch.equal(after_trial, after_none)
+    untried, draw_untried = built('efficientnet_b0', None), torch.rand(3)
+    assert torch.equal(draw_tried, draw_untried)
     assert all(module.training for module in tried.modules())
     pairs = zip(tried.state_dict().values(), untried.state_dict().values())
     assert all(torch.equal(a, b) for a, b in pairs)

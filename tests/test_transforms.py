@@ -88,15 +88,17 @@ def test_no_generator_moves_on():
 
     def draws(x, **_): return (x * random.random() * np.random.rand() * torch.rand(1).item()).astype(np.uint8)
 
-    before = generators()
+    states = generators()
     check_augment(A.Compose([A.Lambda(image=draws), A.RandomRotate90(), A.GaussNoise()]), PICTURE)
-    assert generators() == before
+    assert generators() == states
 
 
 def test_a_checked_transform_draws_as_one_that_was_not():
     checked, fresh = pipeline(.3, seed=5), pipeline(.3, seed=5)
     check_augment(checked, PICTURE)
-    for _ in range(10): assert np.array_equal(checked(image=PICTURE)['image'], fresh(image=PICTURE)['image'])
+    for _ in range(10):
+        first, second = (augment(image=PICTURE)['image'] for augment in (checked, fresh))
+        assert np.array_equal(first, second)
 
 
 @pytest.fixture(scope='module')

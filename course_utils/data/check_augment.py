@@ -20,7 +20,8 @@ def check_augment(
     if augment is None: return
     refuse_other_kinds(augment)
     with still_generators():
-        trial = switched_on(augment)
+        try: trial = switched_on(augment)
+        except Exception: return  # it cannot be copied, and the thing itself must not draw
         for seed in range(n_tries(trial)):
             if hasattr(trial, 'set_random_seed'): trial.set_random_seed(seed)
             problem = problem_with(trial, image)
@@ -61,9 +62,17 @@ def is_of(library: str, thing) -> bool:
 def switched_on(augment):
     "A copy in which every operation that may happen does."
     trial = copy.deepcopy(augment)
-    for operation in (trial, *operations(trial)):
-        if getattr(operation, 'p', 0): operation.p = 1.
+    for part in (trial, *operations(trial)):
+        if getattr(part, 'p', 0): part.p = 1.
+        chances = getattr(part, 'transforms_ps', None)  # of OneOf and SomeOf
+        if chances: part.transforms_ps = equal_chances(chances)
     return trial
+
+
+def equal_chances(chances: list) -> list:
+    "The same chance for all that have one."
+    n_possible = sum(p > 0 for p in chances)
+    return [float(p > 0) / n_possible for p in chances]
 
 
 def operations(augment) -> list:
@@ -84,15 +93,15 @@ def problem_with(augment, image: np.ndarray) -> str:
     "What is wrong with what a transform gives, in a few words; empty where nothing is."
     try: result = augment(image=image.copy())
     except Exception as e:
-        message = (str(e).splitlines() or [''])[0].rstrip('.')
-        return f"cannot be applied to a picture ({type(e).__name__}, {message})"
+        first_line = str(e).partition('\n')[0].rstrip('.')
+        return f"cannot be applied to a picture ({type(e).__name__}, {first_line})"
     if not isinstance(result, dict) or 'image' not in result: return "does not give {'image': …}, as transforms of albumentations do"
     changed = result['image']
     if torch.is_tensor(changed): return 'gives tensors, but pictures are normalised and made tensors after it'
     if changed.dtype != np.uint8: return f'gives {changed.dtype} instead of uint8, but pictures are normalised after it, and would be so twice'
     if changed.shape == image.shape: return ''
-    before, after = ('×'.join(map(str, shape)) for shape in (image.shape, changed.shape))
-    return f'turns pictures of {before} into {after}, but they can only keep their shape'
+    old_shape, new_shape = ('×'.join(map(str, shape)) for shape in (image.shape, changed.shape))
+    return f'turns pictures of {old_shape} into {new_shape}, but they can only keep their shape'
 
 
 def remedy(augment, image: np.ndarray) -> str:
@@ -103,5 +112,5 @@ def remedy(augment, image: np.ndarray) -> str:
     names = [type(operation).__name__ for operation in singles if problem_with(operation, image)]
     if not names: return 'try its operations one by one'
     height, width = image.shape[:2]
-    instead = f', or take A.RandomResizedCrop(({height}, {width}))' if any('Crop' in name for name in names) else ''
-    return f"leave {' and '.join(dict.fromkeys(names))} out{instead}"
+    replacement = f', or take A.RandomResizedCrop(({height}, {width}))' if any('Crop' in name for name in names) else ''
+    return f"leave {' and '.join(dict.fromkeys(names))} out{replacement}"

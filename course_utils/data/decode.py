@@ -153,11 +153,9 @@ def decode(
     readable, unreadable = [], {}
     modes, sizes = Counter(), Counter()
     deep = []  # places in `x` of pictures of more than 8 bits
-    no_bar = quiet or len(paths) < 500
     with thread_pool() as pool:
         results = pool.map(read, paths)
-        bar = tqdm(results, total=len(paths), desc='reading pictures', disable=no_bar, leave=False)
-        for i, result in enumerate(bar):
+        for i, result in enumerate(progress(results, len(paths), 'reading pictures', quiet)):
             if isinstance(result, str):
                 unreadable[str(paths[i])] = result
                 continue
@@ -168,29 +166,39 @@ def decode(
             modes[mode] += 1
             sizes[f'{width}×{height}'] += 1
     if deep and grey_range is None:
-        files = [paths[readable[k]] for k in deep]
-        may_decide = [deciding is None or deciding[readable[k]] for k in deep]
-        grey_range = find_data_set_range(files, may_decide)
-        read_again(x, deep, files, grey_range)
+        files = [paths[readable[place]] for place in deep]
+        may_decide = [deciding is None or deciding[readable[place]] for place in deep]
+        grey_range = find_data_set_range(files, may_decide, quiet)
+        read_again(x, deep, files, grey_range, quiet)
     found = Found(dict(modes.most_common()), dict(sizes.most_common()), unreadable, grey_range)
     return x[:len(readable)], readable, found
+
+
+def progress(results, n: int, subject: str, quiet: bool):
+    "The results, with a bar where they are many."
+    return tqdm(results, total=n, desc=subject, disable=quiet or n < 500, leave=False)
 
 
 def find_data_set_range(
     files: list,       # of more than 8 bits
     may_decide: list,  # bool, one a file; where none may, all do
+    quiet: bool,
 ) -> tuple:
     "One range of greys for a data set: a pass over its files of more than 8 bits."
     chosen = [path for path, decides in zip(files, may_decide) if decides] or files
-    with thread_pool() as pool: extremes = list(pool.map(file_extremes, chosen))
+    with thread_pool() as pool:
+        results = pool.map(file_extremes, chosen)
+        extremes = list(progress(results, len(chosen), 'finding black and white', quiet))
     return data_set_range(chosen, extremes)
 
 
-def read_again(x: np.ndarray, places: list, files: list, grey_range: tuple):
+def read_again(x: np.ndarray, places: list, files: list, grey_range: tuple, quiet: bool):
     "Replaces the pictures at `places`, which were each read by its own range, by those of the common one."
-    size = x.shape[1]
+    def read(path): return read_picture(path, x.shape[1], grey_range)[0]
+
     with thread_pool() as pool:
-        pictures = pool.map(lambda path: read_picture(path, size, grey_range)[0], files)
+        results = pool.map(read, files)
+        pictures = progress(results, len(files), 'reading them by it', quiet)
         for place, picture in zip(places, pictures): x[place] = picture
 
 

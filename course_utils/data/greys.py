@@ -52,9 +52,9 @@ def find_grey_range(
         if low < black - slack or high > white + slack: continue
         used = (high - low) / (white - black)
         # A quarter of 16 bits still fills 64 grey levels. Fractions at a fifth of the light are dark pictures, not others.
-        enough = 1 / 4 if is_whole else 1 / 8
+        least_used = 1 / 4 if is_whole else 1 / 8
         eight_bits = is_whole and white == 255  # as in files of 8 bits, where a faint picture stays faint
-        if eight_bits or used >= enough or low == high: return black, white
+        if eight_bits or used >= least_used or low == high: return black, white
         return low, high
     return (low, high) if low < high else (low - 1, low + 1)
 
@@ -98,12 +98,12 @@ def data_set_range(
     extremes: list,  # what `file_extremes` says of each
 ) -> tuple:
     "The one range for all of them. Raises `CourseError` where whole numbers and fractions want two."
-    whole = [told for told in extremes if told[2]]
+    whole_numbers = [told for told in extremes if told[2]]
     fractions = [told for told in extremes if not told[2]]
-    ranges = [find_grey_range(group) for group in (whole, fractions) if group]
+    ranges = [find_grey_range(group) for group in (whole_numbers, fractions) if group]
     if ranges[0] != ranges[-1]:
         example = next(path for path, told in zip(paths, extremes) if not told[2])
-        raise CourseError(f"{len(whole):,} pictures hold whole numbers ({in_words(ranges[0])}) and {len(fractions):,} hold fractions ({in_words(ranges[1])}), {example} for one: no rule makes both right, so save them as one kind, or as 8 bits.")
+        raise CourseError(f"{len(whole_numbers):,} pictures hold whole numbers ({in_words(ranges[0])}) and {len(fractions):,} hold fractions ({in_words(ranges[1])}), {example} for one: no rule makes both right, so save them as one kind, or as 8 bits.")
     return ranges[0]
 
 

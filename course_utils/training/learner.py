@@ -128,7 +128,8 @@ def check_groups(recipe: Recipe, model: nn.Module):
         if not groups or not all(groups): raise ValueError('a group is empty')
     except CourseError: raise
     except Exception as e:
-        reason = (str(e).splitlines() or [''])[0].rstrip('.') or type(e).__name__
+        first_line = str(e).partition('\n')[0].rstrip('.')
+        reason = first_line or type(e).__name__
         raise CourseError(f"{name} cannot part the parameters of {recipe.arch} ({reason}): leave groups out for its body and its head, or choose another network.") from None
 
 
