@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab doctor test test-offline lessons data mirror ladder measure bench gpu-report site serve readme tidy env clean
+.PHONY: help lab doctor check test test-offline lessons data mirror ladder measure bench gpu-report site serve readme tidy env clean
 
 PORT ?= 8888
 PY := .venv/bin/python
@@ -20,6 +20,10 @@ lab: .venv/.ready-lab  ## opens JupyterLab at the course home (PORT=8888)
 
 doctor: .venv/.ready-lab  ## checks this machine, and says how to put right what is wrong
 	@$(PY) -m course_utils doctor
+
+check: .venv/.ready-test  ## the style and the fast tests, in under 90 seconds: for every save
+	@$(PY) -m pytest -q -m "not slow and not browser and not timing" $(ARGS) && echo "Checked: style and fast tests pass." \
+	  || { echo "The check failed: see the lines above." >&2; exit 1; }
 
 test: .venv/.ready-test  ## runs everything CI runs (ARGS= goes to pytest)
 	@$(PY) -m pytest $(ARGS) && echo "Tested: everything passes." \

@@ -15,7 +15,7 @@ import sitecustomize  # noqa: F401
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
-os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # as course_utils.config does, for tests that import torch before it
+os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # as course_utils does, for tests that import torch before it
 cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
 # A learner's settings are not the tests'.
@@ -24,11 +24,6 @@ for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'):
 
 # Its own lock is shared with forked children: one that is killed while it holds it would stop every bar of the tests for ever.
 tqdm.set_lock(threading.RLock())
-
-
-def pytest_configure(config):
-    config.addinivalue_line('markers', 'browser: needs Chromium; skipped where there is none, unless COURSE_REQUIRE_BROWSER=1')
-    config.addinivalue_line('markers', 'fault: tries a fault or a bad input; they are counted at the end')
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -41,12 +36,15 @@ def pytest_terminal_summary(terminalreporter):
 def docs(tmp_path_factory):
     "The site, built once, with the commands of `make site`, from the notebooks as they lie here; COURSE_SITE names one that is built already."
     if os.environ.get('COURSE_SITE'): return Path(os.environ['COURSE_SITE'])
-    root, repo = tmp_path_factory.mktemp('site'), Path(__file__).parent.parent
-    for name in ('nbs', 'course_utils', 'data_scripts'): shutil.copytree(repo/name, root/name, ignore=shutil.ignore_patterns('__pycache__', '.*'))
+    root = tmp_path_factory.mktemp('site')
+    repo = Path(__file__).parent.parent
+    hidden = shutil.ignore_patterns('__pycache__', '.*')
+    for name in ('nbs', 'course_utils', 'data_scripts'): shutil.copytree(repo/name, root/name, ignore=hidden)
     for name in ('_quarto.yml', 'settings.ini', 'pyproject.toml'): shutil.copy(repo/name, root)
     env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), os.environ['PYTHONPATH']]))
-    start, before = time.monotonic(), os.times()
-    r = subprocess.run([sys.executable, 'data_scripts/site.py', 'build', '--engine', 'smalldocs'], cwd=root, env=env, capture_output=True, text=True)
+    start = time.monotonic()
+    before = os.times()
+    r = subprocess.run([sys.executable, '-m', 'course_utils', 'site', '--engine', 'smalldocs'], cwd=root, env=env, capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
     after = os.times()
     print(f'\nsite: built in {time.monotonic() - start:.0f} s, {sum(after[2:4]) - sum(before[2:4]):.0f} s of a processor')

@@ -10,7 +10,7 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # Determiners, prepositions, pronouns, question words, forms of "say": they read like a sentence to who wrote them, and like a riddle to others.
 FUNCTION_WORDS = set('''
     all an another any at above after against along among around as aside away back before behind below beside between both but by
-    each either else enough ever every few for from here how if in inside instead into its less like many mine more most much near neither no
+    each either else enough ever every few for from here how if in inside instead into its less like many mine more most much neither no
     none nor not of off on once one only onto or other others otherwise out outside over own per same said say saying says some such than that
     the theirs them then there these they this those through to together too toward under until up upon us via was way what whatever when where
     whether which while who whole whom whose why will with within without would yes yet your'''.split())
@@ -81,6 +81,7 @@ def assigned_names(tree) -> list:
 
 def is_function_word(name: str) -> bool:
     "Is the name one of `FUNCTION_WORDS`, or made of nothing else?"
+    if name.startswith('__'): return False  # Python's own, such as __all__
     return all(word in FUNCTION_WORDS for word in name.lower().strip('_').split('_'))
 
 

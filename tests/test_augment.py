@@ -3,19 +3,28 @@ import albumentations as A, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
 from scipy.stats import binom
 
-from course_utils.techniques.augment import SEVEN, Draws, band, bending, check_p, pipeline, share_generator, touched
-from course_utils.explorers.augment import probability_explorer
 from course_utils.config import CourseError
 from course_utils.data.sources import photo
+from course_utils.explorers.augment import probability_explorer
+from course_utils.techniques.augment import SEVEN, Draws, band, bending, check_p, pipeline, share_generator, touched
 
 CAT = photo('chelsea', 48)
 P = st.floats(0, 1)
 
 
+def is_cat(image): return np.array_equal(image, CAT)
+
+
 @pytest.mark.parametrize('p', [-.01, 1.01, 7, float('nan')])
 @pytest.mark.fault
 def test_p_out_of_range(p):
-    for call in (lambda: check_p(p), lambda: pipeline(p), lambda: pipeline({'noise': p}), lambda: touched([p])):
+    calls = [
+        lambda: check_p(p),
+        lambda: pipeline(p),
+        lambda: pipeline({'noise': p}),
+        lambda: touched([p]),
+    ]
+    for call in calls:
         with pytest.raises(CourseError, match='between 0 and 1'): call()
 
 
@@ -30,16 +39,18 @@ def test_pipeline_takes_one_p_or_one_each():
 
 
 def test_p_zero_changes_nothing():
-    t = pipeline(0)
-    assert all(np.array_equal(t(image=CAT)['image'], CAT) for _ in range(50))
+    transform = pipeline(0)
+    assert all(is_cat(transform(image=CAT)['image']) for _ in range(50))
 
 
 def test_every_operation_works_on_grey_and_colour():
     grey = np.repeat(CAT.mean(2, keepdims=True).astype(np.uint8), 3, 2)
-    for name, op in SEVEN.items():
+    for name, make in SEVEN.items():
         for x in (CAT, grey):
-            out = [op(1.)(image=x)['image'] for _ in range(8)]
-            assert all(o.shape == x.shape and o.dtype == np.uint8 for o in out) and any(not np.array_equal(o, x) for o in out), name
+            images = [make(1.)(image=x)['image'] for _ in range(8)]
+            assert all(image.shape == x.shape for image in images), name
+            assert all(image.dtype == np.uint8 for image in images), name
+            assert any(not np.array_equal(image, x) for image in images), name
 
 
 @given(st.lists(P, min_size=1, max_size=7))
@@ -52,39 +63,67 @@ def test_touched_is_one_minus_the_product(ps):
 @given(st.integers(1, 200), P)
 def test_band_holds_what_it_says(n, share):
     low, high = band(n, share)
-    assert 0 <= low <= high <= n and binom.cdf(high, n, share) - binom.cdf(low - 1, n, share) >= .95 - 1e-9
+    assert 0 <= low <= high <= n
+    assert binom.cdf(high, n, share) - binom.cdf(low - 1, n, share) >= .95 - 1e-9
 
 
 def share_touched(transform, n=4000):
     x = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    return np.mean([not np.array_equal(transform(image=x)['image'], x) for _ in range(n)])
+    images = [transform(image=x)['image'] for _ in range(n)]
+    return np.mean([not np.array_equal(image, x) for image in images])
 
-NEVER_SAME = {'flip': lambda p: A.HorizontalFlip(p=p), 'flop': lambda p: A.VerticalFlip(p=p), 'invert': lambda p: A.InvertImg(p=p)}
+
+NEVER_SAME = {
+    'flip': lambda p: A.HorizontalFlip(p=p),
+    'flop': lambda p: A.VerticalFlip(p=p),
+    'invert': lambda p: A.InvertImg(p=p),
+}
+
 
 @pytest.mark.parametrize('p', [.05, .2, .33])
 def test_albumentations_touches_the_share_we_expect(p):
-    n, share = 4000, touched([p] * 3)
-    low, high = band(n, share, .9999)
+    n = 4000
+    low, high = band(n, touched([p] * 3), .9999)
     assert low <= n * share_touched(pipeline(p, NEVER_SAME, seed=1), n) <= high
 
 
 def test_seeded_compose_is_the_trap_it_is_said_to_be():
     "The reason for share_generator. If this fails, albumentations has mended it: drop share_generator and the lesson's section."
-    ops = lambda: [make(.33) for make in NEVER_SAME.values()]
-    n, share = 4000, touched([.33] * 3)
-    low, high = band(n, share, .9999)
-    assert not low <= n * share_touched(A.Compose(ops(), seed=1), n) <= high
-    assert low <= n * share_touched(share_generator(A.Compose(ops()), 1), n) <= high
+    def operations(): return [make(.33) for make in NEVER_SAME.values()]
+    n = 4000
+    low, high = band(n, touched([.33] * 3), .9999)
+    assert not low <= n * share_touched(A.Compose(operations(), seed=1), n) <= high
+    assert low <= n * share_touched(share_generator(A.Compose(operations()), 1), n) <= high
 
 
 def test_same_seed_same_views():
     for make in (lambda: pipeline(.5, seed=3), lambda: bending(3)):
-        a, b = make(), make()
+        a = make()
+        b = make()
         for _ in range(20): assert np.array_equal(a(image=CAT)['image'], b(image=CAT)['image'])
 
 
-def test_bending_is_the_articles_preset():
-    assert [(type(t).__name__, t.p) for t in bending().transforms] == [('HorizontalFlip', .5), ('VerticalFlip', .5), ('GridDistortion', .2), ('ElasticTransform', .2)]
+# ── the article's preset ──
+
+VIEWS = {'as it is': CAT, 'flipped': CAT[:, ::-1], 'flopped': CAT[::-1], 'turned': CAT[::-1, ::-1]}
+
+
+def view_name(image) -> str:
+    "Which of the four flips a picture is; `bent` where it is none of them."
+    return next((name for name, view in VIEWS.items() if np.array_equal(image, view)), 'bent')
+
+
+def test_bending_flips_both_ways_and_bends_as_often_as_the_article_says():
+    "*CIFAR-100 transfer learning with EfficientNet*: each flip with p = 0.5, each of two distortions with p = 0.2."
+    n = 600
+    transform = bending(0)
+    names = [view_name(transform(image=CAT)['image']) for _ in range(n)]
+    low, high = band(n, touched([.2, .2]), .9999)
+    assert low <= names.count('bent') <= high, 'one of the two distortions'
+    unbent = n - names.count('bent')
+    for name in VIEWS:
+        low, high = band(unbent, .25, .9999)
+        assert low <= names.count(name) <= high, f'{name}: two independent flips, each every second time'
 
 
 # ── the explorer's draws ──
@@ -92,43 +131,52 @@ def test_bending_is_the_articles_preset():
 @settings(max_examples=40, deadline=None)
 @given(st.lists(P, min_size=7, max_size=7), st.lists(P, min_size=7, max_size=7), st.integers(0, 50))
 def test_raising_p_only_switches_on(a, b, seed):
-    d = Draws(CAT, 5, seed=seed)
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    assert not (d.on(low) & ~d.on(high)).any()
+    draws = Draws(CAT, 5, seed=seed)
+    low = draws.switched_on(np.minimum(a, b))
+    high = draws.switched_on(np.maximum(a, b))
+    assert not (low & ~high).any()
 
 
 def test_draws_at_the_ends():
-    d = Draws(CAT, 6)
-    assert all(np.array_equal(v, CAT) for v in d.views([0] * 7)) and d.on([1] * 7).all()
+    draws = Draws(CAT, 6)
+    assert all(is_cat(view) for view in draws.views([0] * 7))
+    assert draws.switched_on([1] * 7).all()
 
 
 def test_views_do_not_depend_on_the_way_there():
-    there, back = Draws(CAT, 6, seed=2), Draws(CAT, 6, seed=2)
-    for p in (.1, .4, .9, .4): last = there.views([p] * 7)
-    for got, want in zip(last, back.views([.4] * 7)): assert np.array_equal(got, want)
+    by_detour = Draws(CAT, 6, seed=2)
+    for p in (.1, .4, .9, .4): views = by_detour.views([p] * 7)
+    for view, expected in zip(views, Draws(CAT, 6, seed=2).views([.4] * 7)): assert np.array_equal(view, expected)
 
 
 def test_views_apply_what_is_on_in_the_pipelines_order():
-    d = Draws(CAT, 12, seed=5)
-    for i, on in enumerate(d.on([.5] * 7)):
+    draws = Draws(CAT, 12, seed=5)
+    views = draws.views([.5] * 7)
+    for i, switches in enumerate(draws.switched_on([.5] * 7)):
         x = CAT
-        for op, switched, seed in zip([make(1.) for make in SEVEN.values()], on, d.seeds[i]):
+        operations = [make(1.) for make in SEVEN.values()]
+        for op, is_on, seed in zip(operations, switches, draws.seeds[i]):
             op.set_random_seed(int(seed))
-            if switched: x = op(image=x)['image']
-        assert np.array_equal(x, d.views([.5] * 7)[i])
+            if is_on: x = op(image=x)['image']
+        assert np.array_equal(x, views[i])
 
 
 def test_coins_are_fair():
-    d = Draws(CAT, 2000, seed=1)
+    draws = Draws(CAT, 2000, seed=1)
     for p in (.05, .33, .8):
-        n = d.on([p] * 7).any(1).sum()
+        n = draws.switched_on([p] * 7).any(1).sum()
         low, high = band(2000, touched([p] * 7), .9999)
         assert low <= n <= high
 
 
 def test_explorer_says_what_it_shows():
-    e, d = probability_explorer([CAT], n=20, seed=4), Draws(CAT, 20, seed=4)
+    explorer = probability_explorer([CAT], n=20, seed=4)
+    draws = Draws(CAT, 20, seed=4)
     for p in (0., .1, .33, 1.):
-        picture, sentence = e.at(**e.all_at(p))
-        assert sentence.startswith(f'{d.on([p] * 7).any(1).sum()} of 20 pictures are touched.') and '{} to {} of 20'.format(*band(20, touched([p] * 7))) in sentence
-        assert picture.shape[2] == 3 and picture.dtype == np.uint8
+        picture, sentence = explorer.at(**explorer.values_at(p))
+        n_touched = draws.switched_on([p] * 7).any(1).sum()
+        low, high = band(20, touched([p] * 7))
+        assert sentence.startswith(f'{n_touched} of 20 pictures are touched.')
+        assert f'{low} to {high} of 20' in sentence
+        assert picture.shape[2] == 3
+        assert picture.dtype == np.uint8

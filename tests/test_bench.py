@@ -4,7 +4,12 @@ import json, math
 import pytest
 
 from course_utils.config import CourseError
-from data_scripts.experiments import bench as B
+from data_scripts.experiments.bench import command as B
+from data_scripts.experiments.bench.accuracy import Clock, accuracy
+from data_scripts.experiments.bench.timing import bench_row, differences, in_turn
+from data_scripts.experiments.bench.waiting import imports
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -16,45 +21,57 @@ def smoke(monkeypatch, tmp_path):
 def test_ways_take_turns():
     "One warm-up each, then turn after turn, each begun by another; a way may count its seconds itself."
     called = []
-    seconds = B.in_turn({'ours': lambda: called.append('a'), 'peer': lambda: (called.append('b'), 2.)[1]}, 3)
-    assert ''.join(called) == 'baab' * 2 and len(seconds['ours']) == 3 and seconds['peer'] == [2.] * 3 and max(seconds['ours']) < 1
+    seconds = in_turn({'ours': lambda: called.append('a'), 'peer': lambda: (called.append('b'), 2.)[1]}, 3)
+    assert ''.join(called) == 'baab' * 2
+    assert len(seconds['ours']) == 3
+    assert seconds['peer'] == [2.] * 3
+    assert max(seconds['ours']) < 1
 
 
 def test_a_ratio_is_the_median_of_the_turns():
     "A machine that is ten times slower for one turn changes no ratio."
-    r = B.row({'ours': [1., 10., 1.], 'peer': [2., 20., 3.]}, 'x')
-    assert r['ratio'] == {'peer': 2.} and r['range'] == {'peer': [2., 3.]} and r['median'] == {'ours': 1., 'peer': 3.} and r['n'] == 3
+    r = bench_row({'ours': [1., 10., 1.], 'peer': [2., 20., 3.]}, 'x')
+    assert r['ratio'] == {'peer': 2.}
+    assert r['range'] == {'peer': [2., 3.]}
+    assert r['median'] == {'ours': 1., 'peer': 3.}
+    assert r['n'] == 3
 
 
 def test_what_was_not_reached_is_not_a_number_made_up():
-    r = B.row({'ours': [math.inf] * 3, 'peer': [1., 2., 3.]}, 'x')
-    assert r['median']['ours'] is None and r['ratio']['peer'] == 0
-    both = B.row({'ours': [math.inf, 2., math.inf], 'peer': [math.inf, 3., math.inf], 'other': [1., 1., 1.]}, 'x')
-    assert both['ratio']['peer'] == 1.5 and B.row({'ours': [math.inf], 'peer': [math.inf]}, 'x')['ratio']['peer'] is None
-    assert B.row({'ours': [.000341]}, 'x')['median']['ours'] == .000341
-    assert '—' in B.said('x', r)
+    r = bench_row({'ours': [math.inf] * 3, 'peer': [1., 2., 3.]}, 'x')
+    assert r['median']['ours'] is None
+    assert r['ratio']['peer'] == 0
+    several = bench_row({'ours': [math.inf, 2., math.inf], 'peer': [math.inf, 3., math.inf], 'other': [1., 1., 1.]}, 'x')
+    assert several['ratio']['peer'] == 1.5
+    assert bench_row({'ours': [math.inf], 'peer': [math.inf]}, 'x')['ratio']['peer'] is None
+    assert bench_row({'ours': [.000341]}, 'x')['median']['ours'] == .000341
+    assert '—' in B.row_line('x', r)
     json.dumps(r, allow_nan=False)
 
 
 def test_the_clock():
-    c = B.Clock()
+    c = Clock()
     for a in (.5, .8, .7): c.see(a)
-    assert c.until(.8) == c.seen[1][0] and c.until(.4) == c.seen[0][0] and c.until(.9) == math.inf
+    assert c.until(.8) == c.seen[1][0]
+    assert c.until(.4) == c.seen[0][0]
+    assert c.until(.9) == math.inf
 
 
 @pytest.mark.parametrize('name, most', [('lr_finder', 1e-5), ('grad_cam', 1e-5), ('tta', 1e-6)])
-def test_peers_say_the_same(name, most):
+def test_peers_say_the_same(name, tolerance):
     r = B.ROWS[name]()
-    assert set(r['difference']) == set(r['ratio']) and max(r['difference'].values()) <= most, r['difference']
+    assert set(r['difference']) == set(r['ratio']), r['difference']
+    assert max(r['difference'].values()) <= tolerance, r['difference']
 
 
 def test_a_wrong_peer_would_show():
-    assert B.differences(dict(course=[1., 2.], right=[1., 2., 3.], wrong=[1., 2.5])) == {'right': 0., 'wrong': .5}
+    assert differences(dict(course=[1., 2.], right=[1., 2., 3.], wrong=[1., 2.5])) == {'right': 0., 'wrong': .5}
 
 
 def test_time_to_accuracy():
-    r = B.accuracy('solar')
-    assert set(r['median']) == {'course', 'fastai fine_tune', 'timm loop'} and r['reached']['fastai fine_tune'] == 1
+    r = accuracy('solar')
+    assert set(r['median']) == {'course', 'fastai fine_tune', 'timm loop'}
+    assert r['reached']['fastai fine_tune'] == 1
     assert all(0 < a[0] < 1 for a in r['final_accuracy'].values())
 
 
@@ -63,7 +80,8 @@ def test_command(tmp_path, capsys):
     B.main(['lessons'])
     B.main(['input_pipeline', 'lessons'])
     kept = json.loads((tmp_path/'results'/'bench.json').read_text())
-    assert list(kept) == ['input_pipeline', 'lessons'] and len(kept['input_pipeline']['ratio']) == 6
+    assert list(kept) == ['input_pipeline', 'lessons']
+    assert len(kept['input_pipeline']['ratio']) == 6
     assert all(k in kept['input_pipeline'] for k in ('device', 'processor', 'cores', 'versions', 'date', 'run', 'took_s', 'median', 'n'))
     assert {'ttach', 'torchvision', 'torch'} <= set(kept['lessons']['versions'])
     assert capsys.readouterr().out.count('lessons: 00_overfitting') == 2
@@ -72,7 +90,7 @@ def test_command(tmp_path, capsys):
 
 def test_without_the_pictures(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv('COURSE_DATA_DIR', str(tmp_path))
-    monkeypatch.setitem(B.ROWS, 'accuracy_colour', lambda: B.accuracy('cats_dogs'))
+    monkeypatch.setitem(B.ROWS, 'accuracy_colour', lambda: accuracy('cats_dogs'))
     with pytest.raises(CourseError, match='Not complete: accuracy_colour could not be measured'): B.main(['accuracy_colour', 'lessons'])
     assert 'accuracy_colour: not measured. This row needs pictures that are not here.' in capsys.readouterr().out
     assert list(json.loads((tmp_path/'results'/'bench.json').read_text())) == ['lessons']
@@ -81,9 +99,11 @@ def test_without_the_pictures(monkeypatch, tmp_path, capsys):
 def test_a_row_that_fails_takes_no_other_with_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(B.ROWS, 'tta', lambda: 1 / 0)
     with pytest.raises(CourseError, match='Not complete: tta'): B.main(['tta', 'lessons'])
-    assert "tta: not measured. ZeroDivisionError" in capsys.readouterr().out and (tmp_path/'results'/'bench.json').exists()
+    assert "tta: not measured. ZeroDivisionError" in capsys.readouterr().out
+    assert (tmp_path/'results'/'bench.json').exists()
 
 
+@pytest.mark.timing
 def test_import_is_no_slower_than_fastai():
-    r = B.imports()
+    r = imports()
     assert r['ratio']['fastai'] >= 1 / 1.1, r

@@ -14,7 +14,9 @@ from course_utils.training.recipe import Recipe
 
 @pytest.fixture(autouse=True)
 def places(tmp_path, monkeypatch):
-    monkeypatch.setenv('COURSE_HOME', str(tmp_path/'home')); monkeypatch.setenv('COURSE_RESULTS', str(tmp_path/'results')); monkeypatch.setenv('COURSE_PROFILE', 'cpu')
+    monkeypatch.setenv('COURSE_HOME', str(tmp_path/'home'))
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path/'results'))
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu')
     (tmp_path/'results').mkdir()
     return tmp_path
 
@@ -39,8 +41,11 @@ def a_run(train_loss=(.6, .4, .3), accuracy=.83, train_accuracy=.88, seconds=20.
 def said(monkeypatch):
     "What was displayed, as text; `said.html` has it as HTML."
     class List(list): html = []
-    out = List(); out.html = []
-    def display(o): out.append(repr(o)); out.html.append(o.html() if callable(getattr(o, 'html', None)) else o.html)
+    out = List()
+    out.html = []
+    def display(o):
+        out.append(repr(o))
+        out.html.append(o.html() if callable(getattr(o, 'html', None)) else o.html)
     monkeypatch.setattr(C, 'display', display)
     return out
 
@@ -48,7 +53,9 @@ def said(monkeypatch):
 # ---- the rule ----
 
 def test_the_interval_score_by_hand():
-    assert interval_score(1, 3, 2) == 2 and interval_score(1, 3, 4) == 2 + 10 and interval_score(1, 3, .5) == 2 + 5
+    assert interval_score(1, 3, 2) == 2
+    assert interval_score(1, 3, 4) == 2 + 10
+    assert interval_score(1, 3, .5) == 2 + 5
 
 
 @given(st.floats(-2, 2), st.floats(.2, 3))
@@ -71,9 +78,12 @@ def test_the_widest_guess_costs_one_and_factors_are_alike():
 
 def test_a_single_number_is_a_range():
     q = quantities('02')['gain']
-    assert as_pair(q, .1) == pytest.approx((.04, .16)) and as_pair(q, (0, .1)) == (0, .1) and as_pair(q, np.array([0, .1])) == (0, .1)
+    assert as_pair(q, .1) == pytest.approx((.04, .16))
+    assert as_pair(q, (0, .1)) == (0, .1)
+    assert as_pair(q, np.array([0, .1])) == (0, .1)
     low, high = as_pair(quantities('03')['rate'], 1e-3)
-    assert low < 1e-3 < high and high / 1e-3 == pytest.approx(1e-3 / low)
+    assert low < 1e-3 < high
+    assert high / 1e-3 == pytest.approx(1e-3 / low)
 
 
 @pytest.mark.parametrize('lesson, guesses, says', [
@@ -88,18 +98,27 @@ def test_an_odd_guess_gets_one_sentence(lesson, guesses, says):
 
 def test_a_guess_meets_its_result(said, places):
     measured(places)
-    guess('02', gain=(.0, .1)); result_card('02', pictures(), a_run(), gain=.06); calibration()
-    assert 'It is written down.' in said[0] and 'your guess +0.0% to +10.0%: holds it' in said[1] and '1 of 1 ranges held the truth' in said[2]
+    guess('02', gain=(.0, .1))
+    result_card('02', pictures(), a_run(), gain=.06)
+    calibration()
+    assert 'It is written down.' in said[0]
+    assert 'your guess +0.0% to +10.0%: holds it' in said[1]
+    assert '1 of 1 ranges held the truth' in said[2]
     guess('02', gain=(.05, .07))
     assert 'your first guess, +0.0% to +10.0%, stays' in said[3]
 
 
 def test_the_lessons_own_guess_does_not_count(said, places):
     measured(places)
-    guess('02', gain=quantities('02')['gain'].example); result_card('02', pictures(), a_run(), gain=.06); calibration()
-    assert 'write down your own' in said[0] and 'No guess of yours' in said[2]
-    guess('02', gain=(0, .2)); calibration()
-    assert 'The result is known already' in said[3] and 'No guess of yours' in said[4]
+    guess('02', gain=quantities('02')['gain'].example)
+    result_card('02', pictures(), a_run(), gain=.06)
+    calibration()
+    assert 'write down your own' in said[0]
+    assert 'No guess of yours' in said[2]
+    guess('02', gain=(0, .2))
+    calibration()
+    assert 'The result is known already' in said[3]
+    assert 'No guess of yours' in said[4]
 
 
 def test_too_narrow_is_told(said):
@@ -108,8 +127,11 @@ def test_too_narrow_is_told(said):
     text, html = message.text, message.html
     too_wide, held = JudgedGuess(q, (0, 1), .1), [JudgedGuess(q, (0, 1), .1)] * 8
     missed = [JudgedGuess(q, (0, .01), .1)] * 2
-    assert '0 of 6 ranges held the truth, where 4.8 should' in text and 'too narrow' in text and '<ul>' in html
-    assert 'too wide' in C.calibration_message([too_wide] * 20).text and 'about as wide' in C.calibration_message(held + missed).text
+    assert '0 of 6 ranges held the truth, where 4.8 should' in text
+    assert 'too narrow' in text
+    assert '<ul>' in html
+    assert 'too wide' in C.calibration_message([too_wide] * 20).text
+    assert 'about as wide' in C.calibration_message(held + missed).text
 
 
 def test_the_form_writes_down_what_is_in_it(said):
@@ -118,8 +140,10 @@ def test_the_form_writes_down_what_is_in_it(said):
     row = form.children[1].children[1].children
     row[0].value, row[1].value = .01, .02
     row[2].click()
-    assert 'It is written down.' in form.children[0].value and '+1.0% to +2.0%' in form.children[0].value
-    row[0].value = .5; row[2].click()
+    assert 'It is written down.' in form.children[0].value
+    assert '+1.0% to +2.0%' in form.children[0].value
+    row[0].value = .5
+    row[2].click()
     assert 'the lower number comes first' in form.children[0].value
     assert {'text/html', 'text/plain', 'application/vnd.jupyter.widget-view+json'} == set(g._repr_mimebundle_())
 
@@ -133,12 +157,18 @@ def test_how_near(x, word): assert result_verdict(quantities('02')['gain'], (.07
 def test_a_sign_and_a_word_say_it_too(said, places):
     measured(places)
     result_card('02', pictures(), a_run(), gain=.06, accuracy=.84)
-    assert said[0].startswith('✓ Lesson 02: as expected.') and '≈' not in said[0] and 'expected +7.0% (+4.0% to +10.0%), obtained +6.0%' in said[0] and 'torch' in said[0]
+    assert said[0].startswith('✓ Lesson 02: as expected.')
+    assert '≈' not in said[0]
+    assert 'expected +7.0% (+4.0% to +10.0%), obtained +6.0%' in said[0]
+    assert 'torch' in said[0]
     result_card('02', pictures(), a_run(), gain=.11)
     assert said[1].startswith('≈ Lesson 02: near.')
     result_card('02', pictures(), a_run(accuracy=.6), gain=-.3)
     assert said[2].startswith('✗ Lesson 02: off.')
-    for h in said.html: assert '<caption' in h and 'scope="col"' in h and 'scope="row"' in h
+    for h in said.html:
+        assert '<caption' in h
+        assert 'scope="col"' in h
+        assert 'scope="row"' in h
 
 
 @pytest.mark.parametrize('more, run, pics, gain, cause', [
@@ -163,9 +193,14 @@ def test_nothing_is_explained_where_all_is_well(said, places):
 
 
 def test_smoke_compares_nothing(said, places, monkeypatch):
-    measured(places); monkeypatch.setenv('COURSE_PROFILE', 'smoke')
-    guess('02', gain=(0, .1)); result_card('02', pictures(), a_run(), gain=-.5); calibration()
-    assert 'not compared' in said[1] and 'Profile smoke' in said[1] and 'No guess of yours' in said[2]
+    measured(places)
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    guess('02', gain=(0, .1))
+    result_card('02', pictures(), a_run(), gain=-.5)
+    calibration()
+    assert 'not compared' in said[1]
+    assert 'Profile smoke' in said[1]
+    assert 'No guess of yours' in said[2]
 
 
 @pytest.mark.parametrize('lr, cause', [(30., 'ten times too high'), (1e-7, 'ten times too low')])
@@ -183,7 +218,8 @@ def test_a_card_says_the_seconds_of_all_trainings(said, places, monkeypatch):
     from course_utils.data.pictures import load_pictures
     from course_utils.training.learner import History
     from course_utils.training.train import train
-    monkeypatch.setenv('COURSE_CACHE', str(places/'cache')); monkeypatch.setattr(History, 'total_seconds', 0.)
+    monkeypatch.setenv('COURSE_CACHE', str(places/'cache'))
+    monkeypatch.setattr(History, 'total_seconds', 0.)
     pics = load_pictures('solar', size=32, limit=160)
     runs = [train(pics, Recipe('resnet10t', 1, seed=seed), keep=True, quiet=True) for seed in (0, 0, 1)]
     assert History.total_seconds == pytest.approx(sum(r.history.seconds.sum() for r in (runs[0], runs[2])))
@@ -204,4 +240,5 @@ def test_every_expected_value_can_be_read():
         r = json.loads(path.read_text())['runs'].get('solar cpu')
         if r is None: continue
         value, low, high = map(float, q.expected(r))
-        assert low <= value <= high and q.widest[0] <= value <= q.widest[1], (lesson, name, value, low, high)
+        assert low <= value <= high, (lesson, name, value, low, high)
+        assert q.widest[0] <= value <= q.widest[1], (lesson, name, value, low, high)

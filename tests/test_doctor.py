@@ -5,10 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils.machine import doctor as D
-from course_utils.config import CourseError
-from data_scripts.lessons.run import doctor as command
-from data_scripts.lessons.run import run as L
+from course_utils.config import CourseError, root
+from course_utils.machine import preflight as P
+from course_utils.machine.checks import CheckResult
+from course_utils.machine.doctor import CHECKS, CheckResults, run_checks
+from course_utils.machine.hardware import in_container
+from course_utils.machine.sliders import RoundTrip
+from course_utils.machine.software import GLYPHS, check_browser, drawn_in, no_network
+from data_scripts.lessons import command as lessons, doctor as command, timetable as T
 from data_scripts.lessons.spent import Watch
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +43,9 @@ def weights(tmp, spoil=False):
     if spoil:
         arch = 'tf_efficientnet_lite1'
         files[arch] = Path(shutil.copy(files[arch], tmp))
-        with files[arch].open('r+b') as f: f.seek(1000); f.write(b'\xff\x00\xff')
+        with files[arch].open('r+b') as f:
+            f.seek(1000)
+            f.write(b'\xff\x00\xff')
     return files
 
 
@@ -47,7 +53,9 @@ def photographs(tmp, spoil=False):
     "A few files of the data set, where pip's list of them leads to a copy."
     files = [f for f in importlib.metadata.files('elpv-dataset') if f.suffix == '.png'][:3]
     for f in files: shutil.copy(f.locate(), tmp)
-    if spoil: (tmp/files[1].name).write_bytes((tmp/files[1].name).read_bytes()[:-1]); (tmp/files[2].name).unlink()
+    if spoil:
+        (tmp/files[1].name).write_bytes((tmp/files[1].name).read_bytes()[:-1])
+        (tmp/files[2].name).unlink()
     return [SimpleNamespace(name=f.name, hash=f.hash, locate=lambda f=f: tmp/f.name) for f in files]
 
 
@@ -63,7 +71,7 @@ def no_glyph_font(tmp):
     from matplotlib import font_manager
     font = TTFont(font_manager.findfont('DejaVu Sans'))
     s = subset.Subsetter()
-    s.populate(text=''.join(map(chr, range(32, 127))) + D.GLYPHS.replace('→', '').replace('−', ''))
+    s.populate(text=''.join(map(chr, range(32, 127))) + GLYPHS.replace('→', '').replace('−', ''))
     s.subset(font)
     for name in font['name'].names:
         if name.nameID in (1, 16): font['name'].setName('Test Sans', name.nameID, name.platformID, name.platEncID, name.langID)
@@ -77,8 +85,8 @@ LOCK = '# why\nfast_ai==2.8\ntorch==2.15.0\nonly-tests==1\n'
 # check: [what it is handed, as a function of a folder; state; words that must be in what was found; words that must be in the fix]
 CASES = {
     'Python': [
-        (lambda t: dict(version=(3, 12, 1), prefix=D.root()/'.venv'), 'good', ['3.12.1'], []),
-        (lambda t: dict(version=(3, 10, 9), prefix=D.root()/'.venv'), 'bad', ['3.10.9', '3.11'], ['make lab PYTHON=']),
+        (lambda t: dict(version=(3, 12, 1), prefix=root()/'.venv'), 'good', ['3.12.1'], []),
+        (lambda t: dict(version=(3, 10, 9), prefix=root()/'.venv'), 'bad', ['3.10.9', '3.11'], ['make lab PYTHON=']),
         (lambda t: dict(version=(3, 12, 1), prefix=t), 'look', ['not that of the course', str(Path('.venv'))], ['make lab'])],
     'Packages': [
         (lambda t: dict(constraints=LOCK, installed=HAVE, needed={'torch', 'fast-ai'}), 'good', ['all 2'], []),
@@ -96,11 +104,11 @@ CASES = {
         (lambda t: dict(total=16e9, free=.3e9, cores=4), 'look', ['0.3 GB are free'], ['Shut Down All Kernels']),
         (lambda t: dict(total=1e9, free=.5e9, cores=1), 'bad', ['1.0 GB', '1 core'], ['more memory'])],
     'Disk': [
-        (lambda t: dict(usage=disk(50e9), where=places(t)), 'good', ['50.0 GB free'], []),
-        (lambda t: dict(usage=disk(0), where=places(t)), 'bad', ['0.0 GB free', '3.0 GB more'], ['COURSE_CACHE=/', 'COURSE_HOME', 'Make room'])],
+        (lambda t: dict(usage=disk(50e9), folders=places(t)), 'good', ['50.0 GB free'], []),
+        (lambda t: dict(usage=disk(0), folders=places(t)), 'bad', ['0.0 GB free', '3.0 GB more'], ['COURSE_CACHE=/', 'COURSE_HOME', 'Make room'])],
     'Writing': [
-        (lambda t: dict(where=places(t)), 'good', ['cache', 'home'], []),
-        (lambda t: dict(where=below_a_file(t)), 'bad', ['refused', 'Not a directory'], ['chmod', 'COURSE_CACHE='])],
+        (lambda t: dict(folders=places(t)), 'good', ['cache', 'home'], []),
+        (lambda t: dict(folders=below_a_file(t)), 'bad', ['refused', 'Not a directory'], ['chmod', 'COURSE_CACHE='])],
     'Fonts': [
         (lambda t: dict(), 'good', ['DejaVu Sans', '→'], []),
         (lambda t: dict(family='No Such Family'), 'bad', ['No Such Family'], ['font.family', 'pip install --force-reinstall']),
@@ -117,82 +125,87 @@ CASES = {
         (lambda t: dict(start=lambda: None), 'good', ['refused', 'make test-offline'], []),
         (lambda t: dict(start=asks_a_server), 'bad', ['asked for a network'], ['make '])],
     'Browser for the tests': [
-        (lambda t: dict(tests=True, found='/usr/bin/chromium'), 'good', ['chromium'], []),
-        (lambda t: dict(tests=True, found=''), 'look', ['no Chromium'], ['apt install chromium'])],
+        (lambda t: dict(tests=True, path='/usr/bin/chromium'), 'good', ['chromium'], []),
+        (lambda t: dict(tests=True, path=''), 'look', ['no Chromium'], ['apt install chromium'])],
 }
 
 
-def failures(checks, tmp, only=None) -> list:
+def failures(checks, tmp, only_name=None) -> list:
     "Names of the checks that do not say what the table asks for."
-    out = []
+    faults = []
     for i, (name, cases) in enumerate(CASES.items()):
-        for k, (hand, state, found, fix) in enumerate(cases if only in (None, name) else []):
+        for k, (hand, state, found, fix) in enumerate(cases if only_name in (None, name) else []):
             folder = tmp/f'{i}-{k}'
             folder.mkdir(parents=True)
             f = checks[name](**hand(folder))
-            if f.state != state or not all(w in f.found for w in found) or not all(w in f.fix for w in fix) or (state == 'good') == bool(f.fix): out.append((name, k, f))
-    return out
+            if f.state != state or not all(w in f.found for w in found) or not all(w in f.fix for w in fix) or (state == 'good') == bool(f.fix): faults.append((name, k, f))
+    return faults
 
 
 def test_every_check_has_a_broken_machine():
-    assert list(CASES) == list(D.CHECKS)
-    for name, cases in CASES.items(): assert any(c[1] == 'good' for c in cases) and any(c[1] != 'good' for c in cases), name
+    assert list(CASES) == list(CHECKS)
+    for name, cases in CASES.items():
+        assert any(c[1] == 'good' for c in cases), name
+        assert any(c[1] != 'good' for c in cases), name
 
 
 @pytest.mark.parametrize('name', CASES)
 @pytest.mark.fault
-def test_check(name, tmp_path): assert not failures(D.CHECKS, tmp_path, name)
+def test_check(name, tmp_path): assert not failures(CHECKS, tmp_path, name)
 
 
 @pytest.mark.parametrize('name', CASES)
 def test_a_check_that_always_says_good_turns_the_table_red(name, tmp_path):
     found = ' '.join(word for case in CASES[name] if case[1] == 'good' for word in case[2])  # even with the right words
-    assert {f[0] for f in failures({**D.CHECKS, name: lambda **_: D.Finding('good', found)}, tmp_path, name)} == {name}
+    assert {f[0] for f in failures({**CHECKS, name: lambda **_: CheckResult('good', found)}, tmp_path, name)} == {name}
 
 
 @pytest.mark.parametrize('name', CASES)
 def test_a_check_that_always_complains_turns_the_table_red(name, tmp_path):
-    assert failures({**D.CHECKS, name: lambda **_: D.Finding('bad', 'x', 'y')}, tmp_path, name)
+    assert failures({**CHECKS, name: lambda **_: CheckResult('bad', 'x', 'y')}, tmp_path, name)
 
 
 @pytest.mark.parametrize('limit, used', [('memory.max', 'memory.current'), ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')])
 def test_a_container_gives_less(tmp_path, limit, used):
-    assert D.in_container(8, 6, tmp_path) == (8, 6)
+    assert in_container(8, 6, tmp_path) == (8, 6)
     for name, v in ((limit, 4), (used, 3)):
         (tmp_path/name).parent.mkdir(exist_ok=True)
         (tmp_path/name).write_text(f'{v}\n')
-    assert D.in_container(8, 6, tmp_path) == (4, 1)
+    assert in_container(8, 6, tmp_path) == (4, 1)
     (tmp_path/limit).write_text('max\n')
-    assert D.in_container(8, 6, tmp_path) == (8, 6)
+    assert in_container(8, 6, tmp_path) == (8, 6)
 
 
-def test_no_tests_no_browser(): assert D.check_browser(tests=False) is None
+def test_no_tests_no_browser(): assert check_browser(tests=False) is None
 
 
 def test_what_is_drawn_in():
     "Requirements of requirements, with extras, and without those of another machine."
-    of = dict(a=['b>1', 'c; sys_platform == "none"', 'd; extra == "x"', 'e; extra == "y"'], b=['a'], d=['f']).get
-    assert D.drawn_in(['a[x]'], lambda n: of(n, [])) == {'a', 'b', 'd', 'f'}
-    assert {'torch', 'numpy', 'ipywidgets', 'jupyterlab'} <= D.drawn_in(['fastai', 'jupyterlab', 'ipywidgets'])
-    assert 'pytest' not in D.drawn_in(['fastai', 'timm', 'albumentations'])
+    requirements_of = dict(a=['b>1', 'c; sys_platform == "none"', 'd; extra == "x"', 'e; extra == "y"'], b=['a'], d=['f']).get
+    assert drawn_in(['a[x]'], lambda n: requirements_of(n, [])) == {'a', 'b', 'd', 'f'}
+    assert {'torch', 'numpy', 'ipywidgets', 'jupyterlab'} <= drawn_in(['fastai', 'jupyterlab', 'ipywidgets'])
+    assert 'pytest' not in drawn_in(['fastai', 'timm', 'albumentations'])
 
 
 def test_the_network_is_back_afterwards():
     import socket
     before = socket.getaddrinfo, socket.socket.connect
-    with pytest.raises(KeyError), D.alone(): raise KeyError
+    with pytest.raises(KeyError), no_network(): raise KeyError
     assert (socket.getaddrinfo, socket.socket.connect) == before
 
 
 # ---- what is shown ----
 
-def finding(name, state='good', found='fine', fix=''): return D.Finding(state, found, fix, name)
+def finding(name, state='good', found='fine', fix=''): return CheckResult(state, found, fix, name)
 
 
 def test_a_check_that_stops_is_a_finding():
     def stops(): raise RuntimeError('no such thing\nat all')
-    f, g = D.examine(dict(GPU=stops, Nothing=lambda: None, Disk=lambda: D.Finding('good', 'fine')))
-    assert (f.name, f.state) == ('GPU', 'bad') and 'RuntimeError: no such thing' in f.found and 'at all' not in f.found and 'make' in f.fix
+    f, g = run_checks(dict(GPU=stops, Nothing=lambda: None, Disk=lambda: CheckResult('good', 'fine')))
+    assert (f.name, f.state) == ('GPU', 'bad')
+    assert 'RuntimeError: no such thing' in f.found
+    assert 'at all' not in f.found
+    assert 'make' in f.fix
     assert g == finding('Disk')
 
 
@@ -201,7 +214,7 @@ def test_a_check_that_stops_is_a_finding():
     (['bad', 'look', 'bad'], '2 of 3 checks are bad (a, c): do what stands there')])
 def test_last_sentence(states, sentence, monkeypatch, capsys):
     "In print, and as the command's status."
-    monkeypatch.setattr(command, 'examine', lambda: [finding('abc'[i], s) for i, s in enumerate(states)])
+    monkeypatch.setattr(command, 'run_checks', lambda: [finding('abc'[i], s) for i, s in enumerate(states)])
     if 'bad' in states:
         with pytest.raises(SystemExit, match='checks are bad') as e: command.main([])
         last = e.value.code  # a sentence: printed as the last line, with status 1
@@ -213,122 +226,153 @@ def test_last_sentence(states, sentence, monkeypatch, capsys):
 
 @pytest.mark.fault
 def test_findings_in_html_are_text():
-    html = D.Findings([finding('Disk', 'bad', '<script>x</script>', 'run `make "a" & b`')])._repr_html_()
-    assert '<script>' not in html and '<code>make &quot;a&quot; &amp; b</code>' in html and '✗' in html and 'role="status"' in html
+    html = CheckResults([finding('Disk', 'bad', '<script>x</script>', 'run `make "a" & b`')])._repr_html_()
+    assert '<script>' not in html
+    assert '<code>make &quot;a&quot; &amp; b</code>' in html
+    assert '✗' in html
+    assert 'role="status"' in html
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_make_doctor_with_a_cache_that_cannot_be_written(tmp_path):
     "The real command on this machine, with one thing broken."
     import os
     (tmp_path/'file').write_text('')
-    r = subprocess.run([sys.executable, ROOT/'data_scripts'/'doctor.py'], capture_output=True, text=True, env={**os.environ, 'COURSE_CACHE': str(tmp_path/'file'/'cache')})
+    r = subprocess.run([sys.executable, '-m', 'course_utils', 'doctor'], cwd=ROOT, capture_output=True, text=True, env={**os.environ, 'COURSE_CACHE': str(tmp_path/'file'/'cache')})
     lines = r.stdout.splitlines()
-    assert r.returncode == 1 and len(r.stderr.strip().splitlines()) == 1 and 'bad (Writing)' in r.stderr.replace('Packages, ', ''), r.stdout + r.stderr
-    assert all(any(f'  {name}: ' in l for l in lines) for name in D.CHECKS) and 'COURSE_CACHE=' in r.stdout and '`' not in r.stdout
+    assert r.returncode == 1, r.stdout + r.stderr
+    assert len(r.stderr.strip().splitlines()) == 1, r.stdout + r.stderr
+    assert 'bad (Writing)' in r.stderr.replace('Packages, ', ''), r.stdout + r.stderr
+    for name in CHECKS: assert any(f'  {name}: ' in line for line in lines)
+    assert 'COURSE_CACHE=' in r.stdout
+    assert '`' not in r.stdout
     assert all(f'✓ good  {name}:' in r.stdout for name in ('Fonts', 'Weights', 'Photographs', 'Without a network'))
 
 
 def test_round_trip_only_the_number_itself_counts():
-    said = []
-    trip = D.RoundTrip(said.append)
-    trip.came(dict(new=0)); trip.came(dict(new=trip.number - 1))
-    assert not said and not trip.back
-    trip.came(dict(new=trip.number)); trip.came(dict(new=trip.number))
-    assert [f.state for f in said] == ['good'] and said[0].name == 'Sliders'
+    reported = []
+    trip = RoundTrip(reported.append)
+    trip.answered(dict(new=0))
+    trip.answered(dict(new=trip.number - 1))
+    assert not reported
+    assert not trip.is_back
+    trip.answered(dict(new=trip.number))
+    trip.answered(dict(new=trip.number))
+    assert [f.state for f in reported] == ['good']
+    assert reported[0].name == 'Sliders'
 
 
 def test_round_trip_without_a_page():
     import asyncio
-    said = []
-    trip = D.RoundTrip(said.append)
+    reported = []
+    trip = RoundTrip(reported.append)
     trip.every_s = .01
     thread = threading.Thread(target=lambda: asyncio.run(trip.run()))  # the browser tests leave a loop running in this one
     thread.start()
     thread.join(60)
-    assert [f.state for f in said] == ['bad'] and 'nothing back' in said[0].found and 'make lab' in said[0].fix
-    trip.came(dict(new=trip.number))
-    assert said[-1].state == 'good', 'a late answer counts'
+    assert [f.state for f in reported] == ['bad']
+    assert 'nothing back' in reported[0].found
+    assert 'make lab' in reported[0].fix
+    trip.answered(dict(new=trip.number))
+    assert reported[-1].state == 'good', 'a late answer counts'
 
 
 # ---- the pre-flight ----
 
-HERE = dict(train_s=.2, valid_s=.1, rest_s=.4, what='a network')
-ENTRY = dict(seconds=300., preflight=HERE, spent=dict(train=200., valid=60., rest=40.))
+THIS_MACHINE = dict(train_s=.2, valid_s=.1, rest_s=.4, what='a network')
+ENTRY = dict(seconds=300., preflight=THIS_MACHINE, spent=dict(train=200., valid=60., rest=40.))
 
 
-def machine(**times): return {**HERE, **{f'{k}_s': HERE[f'{k}_s'] * v for k, v in times.items()}}
+def machine(**times): return {**THIS_MACHINE, **{f'{k}_s': THIS_MACHINE[f'{k}_s'] * v for k, v in times.items()}}
 
 
-@pytest.mark.parametrize('here, seconds', [
+@pytest.mark.parametrize('this_machine, seconds', [
     (machine(), 300), (machine(train=2), 500), (machine(valid=2), 360), (machine(rest=2), 340), (machine(train=2, valid=2, rest=2), 600),
     (machine(train=1 / 50, valid=1 / 50), 45.2)], ids=['same', 'training', 'inference', 'rest', 'all', 'a GPU'])
-def test_rule_of_three(here, seconds):
-    parts = D.predicted(ENTRY, here)
-    assert sum(parts.values()) == pytest.approx(seconds) and set(parts) == set(D.PARTS)
+def test_rule_of_three(this_machine, seconds):
+    parts = P.predicted(ENTRY, this_machine)
+    assert sum(parts.values()) == pytest.approx(seconds)
+    assert set(parts) == set(P.PARTS)
 
 
 def test_the_median_run_decides():
     "Not the last one, in whose pre-flight the machine may have been busy; figures of another network are left out."
-    busy, other = dict(ENTRY, preflight=machine(train=3, valid=3, rest=3)), dict(ENTRY, preflight={**machine(train=1 / 9), 'what': 'another network'})
-    total = lambda *runs: sum(D.predicted(dict(runs[0], earlier=list(runs[1:])), HERE).values())
-    assert total(busy) == pytest.approx(100) and total(busy, ENTRY, ENTRY) == total(ENTRY, busy, ENTRY, other) == pytest.approx(300)
+    busy, other_network = dict(ENTRY, preflight=machine(train=3, valid=3, rest=3)), dict(ENTRY, preflight={**machine(train=1 / 9), 'what': 'another network'})
+    total = lambda *runs: sum(P.predicted(dict(runs[0], earlier=list(runs[1:])), THIS_MACHINE).values())
+    assert total(busy) == pytest.approx(100)
+    assert total(busy, ENTRY, ENTRY) == total(ENTRY, busy, ENTRY, other_network) == pytest.approx(300)
 
 
 def test_runs_before_are_kept_until_the_lesson_changes():
-    run = lambda s: dict(spent=dict(train=s, valid=0., rest=0.), preflight=HERE, seconds=s, predicted_s=1.)
+    run = lambda s: dict(spent=dict(train=s, valid=0., rest=0.), preflight=THIS_MACHINE, seconds=s, predicted_s=1.)
     old = dict(run(100.), earlier=[run(110.), run(200.), run(90.), run(95.), run(105.)])
-    assert [r['spent']['train'] for r in L.earlier(old, 100.)] == [100., 110., 90., 95.] and set(L.earlier(old, 100.)[0]) == {'spent', 'preflight'}
-    assert [r['spent']['train'] for r in L.earlier(old, 300.)] == [200.] and L.earlier({}, 100.) == L.earlier(dict(seconds=3., preflight=None), 100.) == []
+    assert [r['spent']['train'] for r in T.earlier_runs(old, 100.)] == [100., 110., 90., 95.]
+    assert set(T.earlier_runs(old, 100.)[0]) == {'spent', 'preflight'}
+    assert [r['spent']['train'] for r in T.earlier_runs(old, 300.)] == [200.]
+    assert T.earlier_runs({}, 100.) == T.earlier_runs(dict(seconds=3., preflight=None), 100.) == []
 
 
-@pytest.mark.parametrize('entry, here', [({}, HERE), (ENTRY, None), ({**ENTRY, 'preflight': None}, HERE), ({**ENTRY, 'spent': None}, HERE),
-                                         (dict(seconds=300.), HERE), (ENTRY, {**HERE, 'what': 'another network'})])
-def test_nothing_is_predicted_from_nothing(entry, here):
-    assert D.predicted(entry, here) is None and D.in_minutes(None) == 'not known yet'
+@pytest.mark.parametrize('entry, this_machine', [({}, THIS_MACHINE), (ENTRY, None), ({**ENTRY, 'preflight': None}, THIS_MACHINE), ({**ENTRY, 'spent': None}, THIS_MACHINE),
+                                         (dict(seconds=300.), THIS_MACHINE), (ENTRY, {**THIS_MACHINE, 'what': 'another network'})])
+def test_nothing_is_predicted_from_nothing(entry, this_machine):
+    assert P.predicted(entry, this_machine) is None
+    assert P.in_minutes(None) == 'not known yet'
 
 
 def test_preflight_says_each_lesson_at_each_profile(tmp_path, monkeypatch):
-    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path)); monkeypatch.setenv('COURSE_PROFILE', 'cpu')
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu')
     (tmp_path/'lessons.json').write_text(json.dumps({'00_a': dict(cpu=ENTRY), '01_b': dict(cpu=dict(seconds=100.), gpu=ENTRY)}))
     timed = []
-    def measure(name): timed.append(name); return machine(train=2)
-    rows = D.preflight(measure=measure).rows
+    def measure(name):
+        timed.append(name)
+        return machine(train=2)
+    rows = P.preflight(measure=measure).rows
     assert timed == ['cpu', 'gpu'], 'a profile without figures is not timed'
     assert rows['00_a'] == 'profile cpu: 8.3 minutes (training 6.7, inference 1.0, the rest 0.7); profile gpu: not known yet.'
     assert 'profile cpu: not known yet; profile gpu: 8.3 minutes' in rows['01_b']
-    assert list(D.preflight('01', measure).rows) == ['01_b']
+    assert list(P.preflight('01', measure).rows) == ['01_b']
     monkeypatch.setenv('COURSE_PROFILE', 'gpu')
-    assert D.preflight('01', measure).rows['01_b'].startswith('profile gpu: 8.3 minutes')
-    with pytest.raises(CourseError, match="no measured lesson '07': there are 00_a, 01_b"): D.preflight('07', measure)
+    assert P.preflight('01', measure).rows['01_b'].startswith('profile gpu: 8.3 minutes')
+    with pytest.raises(CourseError, match="no measured lesson '07': there are 00_a, 01_b"): P.preflight('07', measure)
 
 
+@pytest.mark.slow
 def test_a_preflight_that_fails_is_said(capsys):
-    assert L.preflight('no profile') is None and "No pre-flight, so nothing is predicted (course_utils.config.CourseError: COURSE_PROFILE is 'no profile'" in capsys.readouterr().out
+    assert T.time_in_process('no profile') is None
+    assert "No pre-flight, so nothing is predicted (COURSE_PROFILE is 'no profile'" in capsys.readouterr().out
 
 
 def test_the_kept_predictions_were_right():
     "Within 30 % of what each lesson took at profile cpu, on the machine that ran them all."
     kept = {name: e['cpu'] for name, e in json.loads((ROOT/'results'/'lessons.json').read_text()).items() if name[0].isdigit()}
-    off = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items()}
-    assert len(off) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))) and max(map(abs, off.values())) <= .3, off
+    errors = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items()}
+    assert len(errors) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))), errors
+    assert max(map(abs, errors.values())) <= .3, errors
 
 
 def test_report_of_predicted_and_obtained():
-    lines = L.report([('00_a', 110., 100.), ('01_b', 60., 100.), ('02_c', None, 50.)])
-    assert lines[1].split() == ['00_a', '110', 's', '100', 's', '+10%'] and lines[2].split()[-1] == '-40%' and 'not known' in lines[3]
-    assert lines[-1] == 'Predicted within 30 %: 1 of 2; off by at most 40%.' and len(L.report([('02_c', None, 50.)])) == 2
+    lines = T.comparison([('00_a', 110., 100.), ('01_b', 60., 100.), ('02_c', None, 50.)])
+    assert lines[1].split() == ['00_a', '110', 's', '100', 's', '+10%']
+    assert lines[2].split()[-1] == '-40%'
+    assert 'not known' in lines[3]
+    assert lines[-1] == 'Predicted within 30 %: 1 of 2; off by at most 40%.'
+    assert len(T.comparison([('02_c', None, 50.)])) == 2
 
 
+@pytest.mark.slow
 def test_seconds_are_told_apart(tmp_path):
     "The main thread trains, looks and sleeps; the watch must see which is which."
     import torch
     from torch import nn
     def seconds(work):
-        w = Watch(tmp_path/'spent.json'); w.start()
+        w = Watch(tmp_path/'spent.json')
+        w.start()
         end = time.monotonic() + .9
         while time.monotonic() < end: work()
-        w.over.set(); w.join()
+        w.over.set()
+        w.join()
         return w.seconds
     model, x = nn.Sequential(*[nn.Linear(256, 256) for _ in range(8)]), torch.rand(512, 256)
     loss = model(x).square().mean()
@@ -338,9 +382,11 @@ def test_seconds_are_told_apart(tmp_path):
     assert {'_do_epoch_train', '_do_epoch_validate'} <= set(dir(Learner)), 'fastai has other names now'
     most = lambda s: max(s, key=s.get)
     assert most(seconds(lambda: loss.backward(retain_graph=True))) == most(seconds(_do_epoch_train)) == 'train'
-    assert most(seconds(look)) == 'valid' and most(seconds(lambda: time.sleep(.05))) == 'rest'
+    assert most(seconds(look)) == 'valid'
+    assert most(seconds(lambda: time.sleep(.05))) == 'rest'
 
 
+@pytest.mark.slow
 def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
     "Twice through the command: first nothing is known, then what was kept predicts, and both stand side by side."
     import nbformat
@@ -353,23 +399,28 @@ def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
         model, x = nn.Sequential(*[nn.Linear(256, 256) for _ in range(8)]), torch.rand(512, 256)
         end = time.monotonic() + 2.5
         while time.monotonic() < end: model(x).square().mean().backward()""")]), path)
-    monkeypatch.setattr(L, 'lessons', lambda only: [path])
-    monkeypatch.setattr(L, 'BUDGET_S', {})
+    monkeypatch.setattr(lessons, 'list_notebooks', lambda only_name: [path])
+    monkeypatch.setattr(T, 'BUDGET_S', {})
     monkeypatch.setenv('COURSE_SPENT', str(scratch/'spent.json'))  # as SAVE=1 does
-    was, kept_figures = L.preflight, []
-    def once(name):  # really measured, once
-        if not kept_figures: kept_figures.append(was(name))
+    measure, kept_figures = lessons.time_in_process, []
+    def time_once(name):  # really measured, once
+        if not kept_figures: kept_figures.append(measure(name))
         return kept_figures[0]
-    monkeypatch.setattr(L, 'preflight', once)
-    L.main(['--profile', 'smoke'])
-    said = capsys.readouterr().out
-    assert '00_probe, predicted: not known yet.' in said and 'within' not in said
+    monkeypatch.setattr(lessons, 'time_in_process', time_once)
+    lessons.main(['--profile', 'smoke'])
+    reported = capsys.readouterr().out
+    assert '00_probe, predicted: not known yet.' in reported
+    assert 'within' not in reported
     seconds = float(json.loads((scratch/'spent.json').read_text())['train'])
     assert seconds > 0, 'the watch in the kernel saw the training'
-    L.save(path, nbformat.read(path, 4), 40., 'smoke', scratch, L.preflight('smoke'))
+    T.save_run(path, nbformat.read(path, 4), 40., 'smoke', scratch, time_once('smoke'))
     entry = json.loads((tmp_path/'results'/'lessons.json').read_text())['00_probe']['smoke']
-    assert sum(entry['spent'].values()) == pytest.approx(40, abs=.2) and entry['preflight']['train_s'] > 0 and entry['predicted_s'] is None
-    L.main(['--profile', 'smoke'])
-    said = capsys.readouterr().out
-    assert '00_probe, predicted: 0.7 minutes (training ' in said and ' 40 s ' in said and 'Predicted within 30 %' in said
+    assert sum(entry['spent'].values()) == pytest.approx(40, abs=.2)
+    assert entry['preflight']['train_s'] > 0
+    assert entry['predicted_s'] is None
+    lessons.main(['--profile', 'smoke'])
+    reported = capsys.readouterr().out
+    assert '00_probe, predicted: 0.7 minutes (training ' in reported
+    assert ' 40 s ' in reported
+    assert 'Predicted within 30 %' in reported
     shutil.rmtree(scratch)

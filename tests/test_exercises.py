@@ -38,14 +38,20 @@ def exercise_findings(ex):
     if judge(ex, answer_of(ex, ex.start)).right: out.append('the start passes')
     for _ in range(4):
         v = judge(ex, answer_of(ex, ex.solution))
-        if not v.right: out.append(f'the solution does not pass: {v.sentence}'); break
+        if not v.right:
+            out.append(f'the solution does not pass: {v.sentence}')
+            break
     if len(ex.wrong) < 2: out.append('fewer than two wrong answers')
     if len(set(ex.wrong.values())) < 2: out.append('the wrong answers are all answered alike')
     for code, words in ex.wrong.items():
         for _ in range(3):
             v = judge(ex, answer_of(ex, code))
-            if v.right: out.append(f'a wrong answer passes:\n{code}'); break
-            if words not in v.sentence: out.append(f'"{words}" is not in the sentence "{v.sentence}" for\n{code}'); break
+            if v.right:
+                out.append(f'a wrong answer passes:\n{code}')
+                break
+            if words not in v.sentence:
+                out.append(f'"{words}" is not in the sentence "{v.sentence}" for\n{code}')
+                break
             if re.search(r'object at 0x|Traceback', v.sentence): out.append(f'no sentence for people: {v.sentence}')
     if len(ex.hints) != 3 or len(set(ex.hints)) != 3: out.append('not three hints')
     if any(ex.solution in h for h in ex.hints[:1]): out.append('the first hint is the solution')
@@ -72,7 +78,8 @@ def test_the_start_is_no_try(key, capsys, monkeypatch, tmp_path):
     linecache.cache[cell] = len(ex.start), None, ex.start.splitlines(True), cell  # as IPython does, so that a function's source is found
     exec(ex.setup, space)
     exec(compile(ex.start, cell, 'exec'), space)
-    check(key, space[ex.answer]); progress()
+    check(key, space[ex.answer])
+    progress()
     assert f'{key} ○ open' in capsys.readouterr().out
 
 
@@ -104,7 +111,8 @@ def test_the_suite_itself_turns_red(tmp_path):
     probe.write_text("import pytest, course_utils.classroom.exercise as l\nl.all_exercises()['02-1'].check = lambda answer, rng: None\nfrom tests.test_exercises import *\n")
     r = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', '--rootdir', str(tmp_path), str(probe), '-k', 'test_exercise and 02-1'],
                        capture_output=True, text=True, cwd=ROOT, env=dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ['PYTHONPATH']])))
-    assert r.returncode == 1 and 'a wrong answer passes' in r.stdout, r.stdout[-2000:] + r.stderr
+    assert r.returncode == 1, r.stdout[-2000:] + r.stderr
+    assert 'a wrong answer passes' in r.stdout, r.stdout[-2000:] + r.stderr
 
 
 # ---- the lessons show them ----
@@ -114,7 +122,8 @@ LESSONS = sorted({key[:2] for key in EVERY})
 
 def test_every_lesson_has_three():
     few = [l for l in LESSONS if sum(k.startswith(l) for k in EVERY) < 3]
-    assert not few and LESSONS == [p.name[:2] for p in sorted((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))]
+    assert not few
+    assert LESSONS == [p.name[:2] for p in sorted((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))]
 
 
 @pytest.mark.parametrize('lesson', LESSONS)

@@ -63,7 +63,7 @@ from course_utils.training import keep
 from course_utils.training.learner import History
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
-from data_scripts import lessons
+from data_scripts.lessons import notebooks as lessons
 RECIPE = Recipe('resnet10t', 2)
 top, out, start = Path(sys.argv[1]), {}, time.perf_counter()
 def took(what): print(f'{what}: {time.perf_counter() - start:.1f} s', file=sys.stderr, flush=True)
@@ -141,12 +141,12 @@ took('before a notebook half')
 # a notebook half saved: as it is, and with a plain write in its place
 def saved(naive):
     of, path = lambda n: nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell('1 + 1') for _ in range(n)]), top/f'naive {naive}.ipynb'
-    lessons.write(of(3), path)
+    lessons.write_notebook(of(3), path)
     before = path.read_text()
     def again():
         if naive: lessons.write_whole = lambda p, text: p.write_text(text)
         patch(Path, 'write_text', half_text)
-        lessons.write(of(9), path)
+        lessons.write_notebook(of(9), path)
     return ended(child(again)), path.read_text() == before
 out['notebook'], out['notebook, naive'] = saved(False), saved(True)
 
@@ -196,15 +196,19 @@ def test_killed_there_the_same_comes_again(forks, point):
     r = forks[0][point]
     assert r['killed'] == -9, 'it was not killed'
     assert r['kept'] == point.endswith('kept just now'), 'half of it looks whole'
-    assert r['again'] == 0 and r['same'], forks[2]
+    assert r['again'] == 0, forks[2]
+    assert r['same'], forks[2]
 
 
 def test_two_kernels_on_one_empty_cache(forks):
     out, top, err = forks
     assert out['both'] == [0, 0], err
     a, b = (np.load(top/f'both{k}.npz') for k in (0, 1))
-    assert np.array_equal(a['probs'], b['probs']) and np.array_equal(a['x'], b['x']) and np.array_equal(a['probs'], np.load(top/'training.npy'))
-    assert not out['both left'] and all(len(list((top/'both'/d).iterdir())) == 1 for d in ('runs', 'pictures'))
+    assert np.array_equal(a['probs'], b['probs'])
+    assert np.array_equal(a['x'], b['x'])
+    assert np.array_equal(a['probs'], np.load(top/'training.npy'))
+    assert not out['both left']
+    assert all(len(list((top/'both'/d).iterdir())) == 1 for d in ('runs', 'pictures'))
 
 
 def test_two_writers_of_one_file(forks):
@@ -221,12 +225,16 @@ def test_a_notebook_whose_saving_is_killed_is_the_old_one(forks):
 def test_a_cap_on_memory(forks):
     "What the sentence says fits was tried: training with it goes through under the same cap."
     code, says, trained = forks[0]['capped']
-    assert code == 0 and '256 pictures of 128×128' in says and re.search(r'pass bs=\d+,', says) and trained, (says, forks[2])
+    assert code == 0, (says, forks[2])
+    assert '256 pictures of 128×128' in says, (says, forks[2])
+    assert re.search(r'pass bs=\d+,', says), (says, forks[2])
+    assert trained, (says, forks[2])
 
 
 def test_ten_thousand_pictures(forks):
     code, r = forks[0]['many']
-    assert code == 0 and (r['n'], r['valid']) == (10_000, 2_500)
+    assert code == 0
+    assert (r['n'], r['valid']) == (10_000, 2_500)
     print(f"10,000 pictures: {r['seconds']:.1f} s, {r['grew'] / 1e6:.0f} MB for {r['bytes'] / 1e6:.0f} MB of pixels")
     assert r['grew'] < 4 * r['bytes'] + 50e6, r
 
@@ -362,11 +370,13 @@ def kernel(tmp_path_factory):
         kc.execute(f"print('begun', flush=True)\n{code}", stop_on_error=False)  # else what comes right after an error is thrown away
         if stop_after_s:  # counted from where the kernel has begun: on a busy machine it may take its time, and an idle kernel hears no Ctrl-C
             while 'begun' not in kc.get_iopub_msg(timeout=60)['content'].get('text', ''): pass
-            time.sleep(stop_after_s); km.interrupt_kernel()
+            time.sleep(stop_after_s)
+            km.interrupt_kernel()
         return kc.get_shell_msg(timeout=120)['content']
     assert (r := run(BEGIN))['status'] == 'ok', r
     yield run
-    kc.stop_channels(); km.shutdown_kernel(now=True)
+    kc.stop_channels()
+    km.shutdown_kernel(now=True)
 
 @pytest.mark.parametrize('call', STOPPED)
 def test_ctrl_c_leaves_the_notebook_usable(kernel, call):
@@ -400,7 +410,8 @@ def test_ctrl_c_at_each_event(pics, event):
     learn = learner_on_cpu(pics, SMALL)
     cbs = list(learn.cbs)
     with pytest.raises(KeyboardInterrupt): fit(learn, 1, callbacks=[Stop(event)])
-    assert list(learn.cbs) == cbs and learn.xb == (None,)
+    assert list(learn.cbs) == cbs
+    assert learn.xb == (None,)
     fit(learn, 1)
     assert len(learn.history.rows) >= 1
 
@@ -413,7 +424,8 @@ def test_ctrl_c_undoes_what_a_callback_changed(pics, changes):
         loss = learn.loss_func
         with pytest.raises(KeyboardInterrupt): how(learn, [changes, Stop('after_pred')])
         return learn.loss_func is not loss or 'shuffle_fn' in vars(learn.dls.train)
-    assert not left(lambda learn, cbs: fit(learn, 1, callbacks=cbs)) and left(lambda learn, cbs: learn.fit(1, cbs=cbs))
+    assert not left(lambda learn, cbs: fit(learn, 1, callbacks=cbs))
+    assert left(lambda learn, cbs: learn.fit(1, cbs=cbs))
 
 
 def test_bfloat16_ends_with_a_training_that_is_stopped(pics):
@@ -449,7 +461,8 @@ SPOIL = {
     'half a line': lambda run, trap: (run/'config.json').write_text('{"a'),
 }
 def flip_a_bit(file):
-    b = bytearray(file.read_bytes()); b[len(b) // 2] ^= 1
+    b = bytearray(file.read_bytes())
+    b[len(b) // 2] ^= 1
     file.write_bytes(b)
 FLIPPED = {f'a flipped bit in {name}': lambda run, trap, name=name: flip_a_bit(run/name) for name in ('model.pt', 'valid.npz')}
 
@@ -461,8 +474,10 @@ def test_a_kept_run_that_was_tampered_with_is_trained_again(pics, cache, tmp_pat
     (SPOIL | FLIPPED)[spoil](run, tmp_path/'trap')
     if spoil in SPOIL: (run/'history.json').write_text(json.dumps(json.loads((run/'history.json').read_text()) | dict(sha256=digests(run))))
     again = train_on_cpu(pics, SMALL, keep=True)
-    assert again.learn is not None and np.array_equal(again.probs, first.probs)
-    assert capsys.readouterr().out.count('damaged') == 1 and not (tmp_path/'trap').exists()
+    assert again.learn is not None
+    assert np.array_equal(again.probs, first.probs)
+    assert capsys.readouterr().out.count('damaged') == 1
+    assert not (tmp_path/'trap').exists()
     assert train_on_cpu(pics, SMALL, keep=True).learn is None
 
 
@@ -481,7 +496,8 @@ def test_a_pickle_in_the_picture_cache_runs_nothing(cache, tmp_path, capsys):
     info = json.loads((x.parent/'info.json').read_text())
     (x.parent/'info.json').write_text(json.dumps(info | dict(sha256=hashlib.sha256(x.read_bytes()).hexdigest())))
     assert np.array_equal(load_pictures('solar', size=32, limit=60).x, first)
-    assert 'damaged' in capsys.readouterr().out and not (tmp_path/'trap').exists()
+    assert 'damaged' in capsys.readouterr().out
+    assert not (tmp_path/'trap').exists()
 
 
 def test_the_trap_can_spring(tmp_path):
@@ -498,10 +514,13 @@ def test_a_loss_that_is_no_number_is_not_kept(pics, cache):
 
 
 def test_the_clock_goes_back_while_it_trains(pics, monkeypatch):
-    def back(now=[time.time()]): now[0] -= 3600; return now[0]
+    def back(now=[time.time()]):
+        now[0] -= 3600
+        return now[0]
     monkeypatch.setattr(time, 'time', back)
     run = train_on_cpu(pics, SMALL)
-    assert run.seconds > 0 and (run.history.seconds > 0).all()
+    assert run.seconds > 0
+    assert (run.history.seconds > 0).all()
     monkeypatch.setattr(time, 'perf_counter', back)  # as if seconds were taken from the clock
     assert train_on_cpu(pics, SMALL).seconds < 0
 
@@ -543,8 +562,13 @@ def test_a_read_only_home(tmp_path):
     if r.returncode == 99: pytest.skip('Mounting a tmpfs is not allowed here.')
     assert r.returncode == 0, r.stderr[-2000:]
     said = [l for l in r.stdout.splitlines() if l]
-    assert len(said) == 5 and 'COURSE_CACHE' in said[0] and 'COURSE_HOME' in said[1] and 'COURSE_STORAGE' in said[2] and said[4] == 'trained: True', said
-    assert said[3].startswith('The finished run could not be kept') and all('Read-only' in said[k] for k in (0, 1, 3))
+    assert len(said) == 5, said
+    assert 'COURSE_CACHE' in said[0], said
+    assert 'COURSE_HOME' in said[1], said
+    assert 'COURSE_STORAGE' in said[2], said
+    assert said[4] == 'trained: True', said
+    assert said[3].startswith('The finished run could not be kept')
+    assert all('Read-only' in said[k] for k in (0, 1, 3))
 
 
 # ---- odd pictures and odd names ----
@@ -555,7 +579,9 @@ def noise(seed, w=40, h=40): return Image.fromarray(np.random.default_rng(seed).
 def test_one_pixel_and_twenty_thousand(tmp_path, wh):
     noise(0, *wh).save(tmp_path/'x.png')
     x, _, seen = read_picture(tmp_path/'x.png', 32)
-    assert x.shape == (32, 32, 3) and seen == wh and (x.std((0, 1)).max() > 0) == (wh != (1, 1))
+    assert x.shape == (32, 32, 3)
+    assert seen == wh
+    assert (x.std((0, 1)).max() > 0) == (wh != (1, 1))
 
 
 ATTACKS = ['<img src=x onerror=alert(1)>', '"><svg onload=alert(1)>', "' onmouseover='alert(1)", '<script>alert(1)<∕script>']
@@ -566,7 +592,8 @@ class Attacks(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.found, self.text = [], ''
-        self.feed(text); self.close()
+        self.feed(text)
+        self.close()
     def handle_starttag(self, tag, attrs):
         a = dict(attrs)
         if a.get('src') == 'x' or any('alert' in (v or '') for v in a.values() if v not in NAMES) and any(k.startswith('on') for k in a): self.found.append((tag, a))
@@ -589,11 +616,10 @@ def odd(tmp_path_factory):
 
 def all_html(top, pics, run):
     "Everything that shows a name, as a browser gets it."
-    from course_utils.classroom.guesses import Guess, card_said
-    from course_utils.machine.doctor import Finding, Findings
+    from course_utils.classroom.guesses import Guess, Quantity, ResultRow, card_message
+    from course_utils.machine.doctor import CheckResult, CheckResults
     from course_utils.report.error_analysis import analyse
     from course_utils.show.explorer import Explorer, Slider
-    from course_utils.classroom.checker import Verdict
     from course_utils.show.html import in_html
     from course_utils.advice import recommend
     bundle = lambda o: o._repr_mimebundle_()['text/html']
@@ -611,9 +637,10 @@ def all_html(top, pics, run):
     yield 'errors', e.html()
     yield 'errors, live', ''.join(w.value for w in every(e.widget) if type(w).__name__ == 'HTML')
     yield 'advice', recommend(str(top))._repr_html_()
-    said = card_said('00', [dict(what=name, expected=name, obtained='1', guess=name, verdict='near')], 'near', [f'The class {name} has few.'], None)
+    quantity = Quantity('00', name, name, (0, 1), None, False, '{:.0f}', None)
+    said = card_message('00', [ResultRow(quantity, 1., None, None)], 'near', [f'The class {name} has few.'])
     yield 'result card', said._repr_html_()
-    yield 'doctor', Findings([Finding('bad', name, name, name=name)])._repr_html_()
+    yield 'doctor', CheckResults([CheckResult('bad', name, name, name=name)])._repr_html_()
 
 def every(w):
     yield w
@@ -621,7 +648,9 @@ def every(w):
 
 def test_odd_names_are_learnt_and_no_name_becomes_markup(odd):
     _, pics, run = odd
-    assert pics.classes == sorted(NAMES) and not pics.found.unreadable and run.probs.shape[1] == len(NAMES)
+    assert pics.classes == sorted(NAMES)
+    assert not pics.found.unreadable
+    assert run.probs.shape[1] == len(NAMES)
     for what, text in all_html(*odd):
         page = Attacks(text)
         assert not page.found, (what, page.found[:2])
@@ -659,12 +688,12 @@ def test_the_site_shows_names_as_text(tmp_path):
 
 def test_jupyterlab_listens_to_this_machine_and_asks_for_a_token(monkeypatch):
     "What its options come to. tests/test_commands.py asks a running one, without a token and from another address."
-    from data_scripts.lab import options
+    from data_scripts.lab import lab_options
     from jupyter_server.serverapp import ServerApp
     monkeypatch.delenv('JUPYTER_TOKEN', raising=False)
     def opened(*more):
         app = ServerApp()
-        app.parse_command_line([*options(ROOT, 8888), *more])
+        app.parse_command_line([*lab_options(ROOT, 8888), *more])
         return app.ip, len(app.identity_provider_class(parent=app, config=app.config).token) >= 32, app.allow_origin, app.disable_check_xsrf
     assert opened() == ('127.0.0.1', True, '', False)
     assert opened('--IdentityProvider.token=') == ('127.0.0.1', False, '', False), 'the test would not have seen it'
@@ -680,7 +709,9 @@ def test_faults_are_counted_as_they_are_tried():
 def test_what_killed_runs_left_is_cleared_away(tmp_path):
     "A day later; work that another process has in hand stays."
     old, new = tmp_path/'.work-old', tmp_path/'.work-new'
-    for d in (old, new): d.mkdir(); (d/'half.pt').write_bytes(b'half')
+    for d in (old, new):
+        d.mkdir()
+        (d/'half.pt').write_bytes(b'half')
     os.utime(old, (time.time() - 90_000,) * 2)
     with config.whole_folder(tmp_path/'a', 'This') as work: (work/'whole').touch()
     assert sorted(p.name for p in tmp_path.iterdir()) == ['.work-new', 'a']

@@ -14,7 +14,8 @@ from course_utils.show.draw import add_border, fade, figure_to_pixels, grid
 from course_utils.show.figures import curves, curves_alt, curves_figure, dots, dots_figure
 from course_utils.techniques.calibration import reliability
 from course_utils.techniques.layer_groups import per_stage, three_groups
-from course_utils.techniques.near_duplicates import altered, dhash
+from course_utils.techniques.copies import altered
+from course_utils.techniques.near_duplicates import dhash
 
 HISTORY = pd.DataFrame(dict(
     epoch=[1, 2, 3, 4],

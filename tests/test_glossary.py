@@ -27,7 +27,9 @@ def term_findings(t, prose):
     for code in t.code:
         name, parameter = re.fullmatch(r'([\w.]+)(?:\((\w+)\))?', code).groups()
         try: o = pkgutil.resolve_name(name)
-        except (ImportError, AttributeError): out.append(f'{name} is not there'); continue
+        except (ImportError, AttributeError):
+            out.append(f'{name} is not there')
+            continue
         if parameter and parameter not in inspect.signature(o).parameters: out.append(f'{name} has no {parameter}')
     return [f'{t.name}: {f}' for f in out]
 
@@ -51,7 +53,8 @@ def test_no_term_twice():
     kept = dict(TERMS)
     for twice in (Term('Warm Restarts', ''), Term('new', '', also=('cross entropy',))):
         with pytest.raises(CourseError, match='in the glossary already'): explained_in('04', twice)
-    assert TERMS == kept and len(terms_by_name()) == sum(1 + len(t.also) for t in TERMS.values())
+    assert TERMS == kept
+    assert len(terms_by_name()) == sum(1 + len(t.also) for t in TERMS.values())
     assert len({t.anchor.lower() for t in TERMS.values()}) == len(TERMS)
 
 
@@ -72,7 +75,9 @@ def test_an_unknown_word_is_answered_with_the_nearest():
 
 def test_a_term_shows_itself():
     t = TERMS['warm restart']
-    assert t.definition in t._repr_markdown_() and '[lesson 04](04_sgdr.ipynb)' in t._repr_markdown_() and t.definition in repr(t)
+    assert t.definition in t._repr_markdown_()
+    assert '[lesson 04](04_sgdr.ipynb)' in t._repr_markdown_()
+    assert t.definition in repr(t)
 
 
 @pytest.mark.parametrize('text, n', [('a warm restart', 1), ('Warm-restarts, warm\nrestarts', 2), ('lukewarm re-start', 0), ('a restart', 1), ('warm restarting', 0)])
@@ -116,7 +121,8 @@ def test_lesson_guard_bites(page):
 def test_the_words_stand_between_exercises_and_summary():
     cells = nbformat.read(LESSONS['04'], 4).cells
     at = next(i for i, c in enumerate(cells) if c.id == 'words-04')
-    assert cells[at - 1].id == 'ex-04-progress' and cells[at + 1].source.startswith('## Summary')
+    assert cells[at - 1].id == 'ex-04-progress'
+    assert cells[at + 1].source.startswith('## Summary')
 
 
 def test_the_page_is_up_to_date(page): assert G.with_terms(page) == page, 'nbs/glossary.ipynb is not up to date: run make tidy'
@@ -130,13 +136,15 @@ def test_a_stale_page_is_noticed(page):
 
 def test_the_page_is_in_order(page):
     found = anchors(page)
-    assert found == sorted(found, key=str.lower) and set(found) == set(TERMS)
+    assert found == sorted(found, key=str.lower)
+    assert set(found) == set(TERMS)
 
 
 def test_a_term_with_capitals_has_an_anchor_on_the_site_too(page):
     "The site's own anchors are lower case, JupyterLab's are not."
     text = '\n'.join(c.source for c in page.cells)
-    assert '<a id="AdamW"></a>' in text and '<a id="batch"></a>' not in text
+    assert '<a id="AdamW"></a>' in text
+    assert '<a id="batch"></a>' not in text
 
 
 def test_a_new_lesson_gets_words_and_a_place_on_the_page(tmp_path):

@@ -4,70 +4,116 @@ from pathlib import Path
 
 import numpy as np, pytest
 
-from course_utils.techniques import ladder
+from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
-from course_utils.techniques.layer_groups import three_groups
-from course_utils.techniques.ladder import climb, climbed, found_rate, rungs, turned
 from course_utils.explorers.ladder import draw_rungs, ladder_explorer
 from course_utils.report.stats import Seeds, interval
+from course_utils.techniques import ladder
+from course_utils.techniques.layer_groups import three_groups
+from course_utils.techniques.ladder import baseline, climb, climbed, found_rate, rungs, same_training, turned
+from course_utils.techniques.lr_finder import Suggestion
 from course_utils.techniques.schedules import SGDR
-from course_utils.training.keep import describe
 from course_utils.techniques.tta import symmetric_views, tta
+from course_utils.training.keep import describe
+from course_utils.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
+CHANGED = {  # what each rung may change of the one below
+    '+ augmentation': {'augment'},
+    '+ transfer': {'pretrained', 'freeze_epochs', 'epochs', 'batchnorm'},
+    '+ found rate': {'rate_rule'},
+    '+ one-cycle': {'schedule'},
+    '+ differential rates': {'spread'},
+    '+ TTA': {'views'},
+    '+ bigger model': {'arch'},
+    '+ larger pictures': {'size'},
+}
 
 
 @pytest.fixture(autouse=True)
 def smoke(monkeypatch):
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
     monkeypatch.delenv('COURSE_DATA', raising=False)
-    ladder._last.clear()
+
+
+def settings_of(rung):
+    "All that decides a rung but its name, as JSON."
+    fields = vars(rung.recipe) | vars(rung)
+    return {k: describe(v) for k, v in fields.items() if k not in ('recipe', 'name')}
+
+def difference(rung, below):
+    new, old = settings_of(rung), settings_of(below)
+    return {k for k in new if new[k] != old[k]}
 
 
 def test_a_rung_changes_what_it_says_and_nothing_else():
-    below = {}
-    for name, change in rungs().items():
-        here = climbed(name)
-        assert {k: describe(v) for k, v in here.items()} == {k: describe(v) for k, v in (below | change).items()} and here != below
-        below = here
-    assert climbed('+ TTA')['tta'] and 'tta' not in climbed('+ one-cycle')
+    below = baseline()
+    assert list(rungs()) == ['baseline', *CHANGED]
+    for name, changed in CHANGED.items():
+        rung = climbed(name)
+        assert rung.name == name
+        assert difference(rung, below) == changed
+        below = rung
+
+
+def test_a_rung_that_is_left_out_leaves_the_others_as_they_are():
+    assert difference(climbed('+ larger pictures', without=['+ TTA']), climbed('+ larger pictures')) == {'views'}
+    assert difference(climbed('+ one-cycle', without=['+ one-cycle']), climbed('+ found rate')) == set()
+    with pytest.raises(CourseError, match="no rung '\\+ luck': there are baseline, "): climbed('+ luck')
 
 
 def test_every_rung_takes_the_same_epochs():
-    epochs = {name: climbed(name)['epochs'] + climbed(name).get('freeze_epochs', 0) for name in rungs()}
+    epochs = {name: rung.recipe.epochs + rung.recipe.freeze_epochs for name, rung in rungs().items()}
     assert len(set(epochs.values())) == 1, epochs
 
 
 def test_turned_rungs_leave_out_what_they_say():
     t = turned()
-    assert 'tfm' not in t['transfer without augmentation'] and t['transfer without augmentation']['pretrained']
-    assert t['differential rates without one-cycle']['schedule'] == 'constant' and t['differential rates without one-cycle']['spread']
-    s = t['restarts in place of one-cycle']
-    assert isinstance(s['schedule'], SGDR) and sum(s['schedule'].cycles(s['epochs'])) == s['epochs'], 'it ends with a cycle'
+    assert t['transfer without augmentation'].recipe.augment is None
+    assert t['transfer without augmentation'].recipe.pretrained
+    assert t['differential rates without one-cycle'].recipe.schedule == 'constant'
+    assert t['differential rates without one-cycle'].spread
+    recipe = t['restarts in place of one-cycle'].recipe
+    assert isinstance(recipe.schedule, SGDR)
+    assert sum(recipe.schedule.cycles(recipe.epochs)) == recipe.epochs, 'it ends with a cycle'
 
 
 def test_a_rung_trains_with_its_settings(monkeypatch):
     "What `train` is given: the found rate, spread over three groups; TTA adds views to the same training."
     calls, real = [], ladder.train
-    monkeypatch.setattr(ladder, 'train', lambda pics, **kw: calls.append(kw) or real(pics, **kw))
+    monkeypatch.setattr(ladder, 'train', lambda pics, recipe, **kw: calls.append(recipe) or real(pics, recipe, **kw))
     monkeypatch.setattr(ladder, 'found_rate', lambda *a, **kw: 2e-3)
     plain = climb(climbed('+ differential rates'), seed=1, limit=100)
-    assert calls[0]['lr_max'] == slice(2e-4, 2e-3) and calls[0]['splitter'] is three_groups and calls[0]['seed'] == 1
-    assert not {'rule', 'spread', 'tta', 'size'} & set(calls[0]) and plain.config == dict(rate=2e-3)
-    with_views = climb(climbed('+ TTA'), seed=1, limit=100)
+    recipe, = calls
+    assert recipe.lr_max == slice(2e-4, 2e-3)
+    assert recipe.groups is three_groups
+    assert recipe.seed == 1
+    assert plain.config == dict(rate=2e-3)
+    with_views = climb(climbed('+ TTA'), seed=1, limit=100, trained=plain)
     assert len(calls) == 1, 'the same training is not made twice'
-    assert np.array_equal(with_views.probs, tta(with_views.model, load_pictures(size=32, limit=100), symmetric_views(quarters=False))[0]) and not np.allclose(with_views.probs, plain.probs)
-    climb(climbed('+ TTA'), seed=2, limit=100)
-    assert len(calls) == 2, 'another seed is another training'
+    views = symmetric_views(quarters=False)
+    assert np.array_equal(with_views.probs, tta(with_views.model, load_pictures(size=32, limit=100), views)[0])
+    assert not np.allclose(with_views.probs, plain.probs)
+    assert with_views.seconds > plain.seconds
+    alone = climb(climbed('+ TTA'), seed=1, limit=100)
+    assert len(calls) == 2, 'without the run below it is trained'
+    assert np.array_equal(alone.probs, with_views.probs)
+
+
+def test_only_views_make_the_same_training():
+    ladder_up = list(rungs().values())
+    pairs = {rung.name: same_training(rung, below) for rung, below in zip(ladder_up[1:], ladder_up)}
+    assert [name for name, same in pairs.items() if same] == ['+ TTA']
+    assert not same_training(climbed('+ differential rates'), climbed('+ TTA')), 'views cannot be taken away'
 
 
 @pytest.mark.fault
 def test_found_rate_without_an_answer(monkeypatch):
-    from course_utils.techniques.lr_finder import Suggestion
     pics = load_pictures(size=32, limit=100)
-    assert 1e-6 < found_rate(pics, 'valley', arch='regnetx_002', bs=16, n=20) < 1
+    recipe = Recipe('regnetx_002', 1, bs=16)
+    assert 1e-6 < found_rate(pics, recipe, 'valley', n=20) < 1
     monkeypatch.setattr(ladder, 'lr_find', lambda *a, **k: type('C', (), dict(suggest=lambda self: dict(valley=Suggestion(None, 'No answer.'))))())
-    assert found_rate(pics, 'valley', arch='regnetx_002', bs=16) == 1e-3
+    assert found_rate(pics, recipe, 'valley') == 1e-3
 
 
 @pytest.mark.fault
@@ -90,7 +136,8 @@ M.measure('ladder', runs, M.measure_rung, Path({path!r}))
     assert p.wait() == -signal.SIGKILL, 'it had ended by itself'
     for name in ('killed.json', 'alone.json'): subprocess.run(script(name), check=True, stdout=subprocess.PIPE)
     strip = lambda name: {k: {f: v for f, v in r.items() if f not in ('seconds', 'date')} for k, r in json.loads((tmp_path/name).read_text())['runs'].items()}
-    assert strip('killed.json') == strip('alone.json') and len(strip('alone.json')) == 4
+    assert strip('killed.json') == strip('alone.json')
+    assert len(strip('alone.json')) == 4
 
 
 def test_the_explorer_says_what_was_measured():
@@ -99,7 +146,9 @@ def test_the_explorer_says_what_was_measured():
     e = ladder_explorer(seeds)
     for k, name in enumerate(seeds):
         picture, says = e.at(rung=k)
-        assert name in says and f'{seeds[name].right.mean():.1%}' in says and picture.shape == e.at()[0].shape
+        assert name in says
+        assert f'{seeds[name].right.mean():.1%}' in says
+        assert picture.shape == e.at()[0].shape
     low, high = interval(seeds['+ much'].right - seeds['baseline'].right)
-    assert f'{low:+.1%} to {high:+.1%}' in e.at(rung=1)[1]
+    assert f'{low:+.1%} to {high:+.1%}' in e.draw_at(rung=1)[1]
     assert (draw_rungs(seeds, 2) != draw_rungs(seeds, 1)).any()

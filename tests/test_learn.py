@@ -47,7 +47,9 @@ def leaves(x): sys.exit(3)
 def recurses(x): return recurses(x)
 def shapes(x): return x[:2]
 def words(x): return ['a'] * 4
-def changes(x): x *= 2; return x
+def changes(x):
+    x *= 2
+    return x
 def prints(x):
     for _ in range(20_000): print('x' * 100)
     return 2 * x
@@ -67,13 +69,17 @@ def test_whatever_a_function_does_there_is_one_sentence(f, says):
     if says.startswith('is ['): says = 'should be numbers'
     start = time.monotonic()
     v = judge(an_exercise(doubles), f)
-    assert not v.right and says in v.sentence and '\n' not in v.sentence, v.sentence
+    assert not v.right, v.sentence
+    assert says in v.sentence, v.sentence
+    assert '\n' not in v.sentence, v.sentence
     assert time.monotonic() - start < 5
 
 
 def test_what_is_printed_is_counted_and_not_kept(capsys):
     v = judge(an_exercise(doubles, limit_s=5), prints)
-    assert v.right and '6,060,000 characters' in v.note and not capsys.readouterr().out
+    assert v.right
+    assert '6,060,000 characters' in v.note
+    assert not capsys.readouterr().out
 
 
 def test_right_is_right(): assert judge(an_exercise(doubles), fine).right
@@ -82,14 +88,19 @@ def test_right_is_right(): assert judge(an_exercise(doubles), fine).right
 @pytest.mark.fault
 def test_a_value_of_any_kind_gets_a_sentence():
     ex = an_exercise(lambda v, rng: None if v.start == 1 else 'no', function=False)
-    assert judge(ex, slice(1, 2)).right and 'is not of the kind that is asked for' in judge(ex, 7).sentence
+    assert judge(ex, slice(1, 2)).right
+    assert 'is not of the kind that is asked for' in judge(ex, 7).sentence
 
 
 def test_random_numbers_go_on_as_if_nothing_had_been_checked():
     import torch
-    random.seed(1); np.random.seed(1); torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
     want = random.random(), np.random.rand(), float(torch.rand(()))
-    random.seed(1); np.random.seed(1); torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
     judge(an_exercise(lambda f, rng: (random.random(), np.random.rand(), torch.rand(()), None)[-1]), fine)
     assert (random.random(), np.random.rand(), float(torch.rand(()))) == want
 
@@ -99,14 +110,19 @@ def test_the_limit_works_in_another_thread_too():
     out = []
     def inside():
         for f in (forever, fine, forever): out.append(judge(an_exercise(doubles), f))
-    t = threading.Thread(target=inside, daemon=True); t.start(); t.join(20)
-    assert not t.is_alive() and ['stopped' in v.sentence for v in out] == [True, False, True] and out[1].right
+    t = threading.Thread(target=inside, daemon=True)
+    t.start()
+    t.join(20)
+    assert not t.is_alive()
+    assert ['stopped' in v.sentence for v in out] == [True, False, True]
+    assert out[1].right
 
 
 def test_the_limit_leaves_no_timer_behind():
     old = signal.getsignal(signal.SIGALRM)
     for f in (forever, fine): judge(an_exercise(doubles), f)
-    assert signal.getsignal(signal.SIGALRM) is old and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is old
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     end = time.monotonic() + .7
     while time.monotonic() < end: pass  # a timer left behind would ring here
 
@@ -129,19 +145,26 @@ def the_right_one(features, classes): return features * classes + classes
 def test_a_path_through_an_exercise(capsys, home):
     said = lambda: capsys.readouterr().out
     check('02-1', head_size)
-    assert '✗ 02-1: not yet.' in (out := said()) and "hint('02-1')" in out and 'bias' in out
+    assert '✗ 02-1: not yet.' in (out := said())
+    assert "hint('02-1')" in out
+    assert 'bias' in out
     for k in (1, 2, 3, 3):
         hint('02-1')
-        assert f'Hint {k} of 3.' in (out := said()) and ("solution('02-1')" in out) == (k == 3)
+        assert f'Hint {k} of 3.' in (out := said())
+        assert ("solution('02-1')" in out) == (k == 3)
     progress()
     assert '02-1 … not yet, 1 try' in said()
     check('02-1', the_right_one)
     assert '✓ 02-1: right.' in said()
     progress()
     out = said()
-    assert '1 of ' in out and '02-1 ✓ done, 2 tries' in out and '02-2 ○ open' in out
+    assert '1 of ' in out
+    assert '02-1 ✓ done, 2 tries' in out
+    assert '02-2 ○ open' in out
     row = json.loads((home/'answers.json').read_text())['exercises']['02-1']
-    assert 'return features * classes + classes' in row['answer'] and row['tries'] == 2 and row['hints'] == 3
+    assert 'return features * classes + classes' in row['answer']
+    assert row['tries'] == 2
+    assert row['hints'] == 3
     check('02-1', head_size)
     assert '✗' in said()
     progress()
@@ -149,9 +172,12 @@ def test_a_path_through_an_exercise(capsys, home):
 
 
 def test_looking_at_the_solution_first_is_told(capsys):
-    solution('02-1'); check('02-1', the_right_one); progress()
+    solution('02-1')
+    check('02-1', the_right_one)
+    progress()
     out = capsys.readouterr().out
-    assert 'return features * classes + classes' in out and '02-1 ✓ done after the solution' in out
+    assert 'return features * classes + classes' in out
+    assert '02-1 ✓ done after the solution' in out
 
 
 def test_an_exercise_that_is_not_there():
@@ -161,10 +187,16 @@ def test_an_exercise_that_is_not_there():
 def test_the_table_is_for_everybody(capsys, monkeypatch):
     said = []
     monkeypatch.setattr(L, 'display', said.append)
-    check('02-1', head_size); progress()
+    check('02-1', head_size)
+    progress()
     html = said[1]._repr_html_()
-    assert '<caption' in html and '<th scope="row"' in html and 'aria-label=' in html and '…' in html and 'role="status"' in said[0]._repr_html_()
-    assert '<code>' in Verdict('1', False, 'use `a < b`')._repr_html_() and 'a &lt; b' in Verdict('1', False, 'use `a < b`')._repr_html_()
+    assert '<caption' in html
+    assert '<th scope="row"' in html
+    assert 'aria-label=' in html
+    assert '…' in html
+    assert 'role="status"' in said[0]._repr_html_()
+    assert '<code>' in Verdict('1', False, 'use `a < b`')._repr_html_()
+    assert 'a &lt; b' in Verdict('1', False, 'use `a < b`')._repr_html_()
 
 
 # ---- the record ----
@@ -175,7 +207,8 @@ def test_a_disk_that_refuses_takes_nothing_but_the_keeping(capsys, tmp_path, mon
     monkeypatch.setenv('COURSE_HOME', str(tmp_path/'file'/'home'))
     check('02-1', the_right_one)
     out = capsys.readouterr().out
-    assert '✓ 02-1: right.' in out and 'could not be kept' in out
+    assert '✓ 02-1: right.' in out
+    assert 'could not be kept' in out
 
 
 @pytest.mark.parametrize('text', ['', '{"exercises": {"02-1": ', '[1]', 'null', '{"exercises": 3}', '{"exercises": {"02-1": null}}'])
@@ -230,7 +263,10 @@ def losses_after_kills(home, kills, before=''):
         p.wait()
         last = max(int(t) for t in told if t.strip())
         try: there = json.loads((home/'answers.json').read_text())['exercises']
-        except ValueError: lost.append(f'after kill {k} the file is no JSON'); (home/'answers.json').unlink(); continue
+        except ValueError:
+            lost.append(f'after kill {k} the file is no JSON')
+            (home/'answers.json').unlink()
+            continue
         lost += [f'run{k}-{i}' for i in range(last + 1) if f'run{k}-{i}' not in there]
         lost += [f'run{j}-0' for j in range(k) if f'run{j}-0' not in there and not lost]
     return lost
@@ -258,7 +294,9 @@ def test_sigkill_of_jupyter_loses_nothing(home, tmp_path, killed):
     with Lab(tmp_path/'lab', COURSE_HOME=str(home)) as lab:
         id, told = lab.api('kernels', 'POST')['id'], []
         client = BlockingKernelClient(connection_file=str(next((lab.home/'runtime').glob(f'kernel-{id}.json'))))
-        client.load_connection_file(); client.start_channels(); client.wait_for_ready(60)
+        client.load_connection_file()
+        client.start_channels()
+        client.wait_for_ready(60)
         client.execute(IN_A_NOTEBOOK)
         def listen(timeout):
             content = client.get_iopub_msg(timeout=timeout)['content']
@@ -287,7 +325,9 @@ def test_the_kill_test_finds_a_careless_record(home): assert losses_after_kills(
 @pytest.mark.fault
 def test_two_notebooks_at_once_lose_nothing(home):
     those = [saver(home, name, 40) for name in 'abc']
-    for p in those: p.communicate(timeout=60); assert p.returncode == 0
+    for p in those:
+        p.communicate(timeout=60)
+        assert p.returncode == 0
     assert len(json.loads((home/'answers.json').read_text())['exercises']) == 120
 
 

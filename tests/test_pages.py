@@ -1,5 +1,6 @@
 """The course home and the cheat sheet: what they draw from results/, and that every line of the sheet runs."""
 import ast, inspect, json, re
+from dataclasses import replace
 
 import nbformat
 import numpy as np
@@ -8,7 +9,7 @@ import yaml
 from PIL import Image
 
 from course_utils.data.sources import photo
-from data_scripts.lessons.run import ROOT, lessons
+from data_scripts.lessons.notebooks import ROOT, list_notebooks
 
 NBS = ROOT/'nbs'
 
@@ -56,29 +57,32 @@ def small(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_line_of_the_sheet_runs(sheet, small, tmp_path):
     "In their order, in one kernel, as they stand; only the epochs are cut to one."
     assert len(LINES) == len(ROWS) >= 18
     with pytest.MonkeyPatch.context() as m:
         for name, value in dict(COURSE_DATA=small, COURSE_CACHE=tmp_path, COURSE_PROFILE='smoke').items(): m.setenv(name, str(value))
         train = sheet['train']
-        ns = dict(sheet, arch='tf_efficientnet_lite0', objective=lambda trial: trial.suggest_float('x', 0, 1),
-                  train=lambda pics, arch, epochs, *args, **kw: train(pics, arch, min(epochs, 1), *args, quiet=True, **kw))
+        def train_one_epoch(pics, recipe, **options):
+            return train(pics, replace(recipe, epochs=1), quiet=True, **options)
+        def objective(trial): return trial.suggest_float('x', 0, 1)
+        ns = dict(sheet, arch='tf_efficientnet_lite0', objective=objective, train=train_one_epoch)
         shown = {line: run_cells([line], ns) for line in LINES}
     assert all(shown[line] for line in LINES if not re.match(r'\w+ = ', line)), 'a line without a value teaches nothing'
 
 
-@pytest.mark.parametrize('line', ['train(pics, arch, 8, smoothing=.1)', 'find_rate(pics)', 'tta(run.model)'])
+@pytest.mark.parametrize('line', ['train(pics, replace(recipe, smoothing=.1))', 'train(pics, arch, 8)', 'find_rate(pics)', 'tta(run.model)'])
 def test_a_line_that_is_out_of_date_fails(line, sheet, small, monkeypatch):
     monkeypatch.setenv('COURSE_DATA', str(small))
-    ns = dict(sheet, arch='regnetx_002', pics=sheet['load_pictures'](size=32, cache=False), run=type('Run', (), dict(model=None)))
+    ns = dict(sheet, arch='regnetx_002', recipe=sheet['Recipe']('regnetx_002', 1), pics=sheet['load_pictures'](size=32, cache=False), run=type('Run', (), dict(model=None)))
     with pytest.raises((TypeError, NameError)): run_cells([line], ns)
 
 
 def test_every_row_names_a_lesson_that_is_there():
     named = [re.findall(r'\[lesson (\d\d)\]\((\d\d_\w+\.ipynb)\)', row[1]) for row in ROWS]
     assert all(len(n) == 1 and n[0][1].startswith(n[0][0]) and (NBS/n[0][1]).exists() for n in named)
-    assert {n[0][0] for n in named} >= {p.name[:2] for p in lessons()}
+    assert {n[0][0] for n in named} >= {p.name[:2] for p in list_notebooks()}
 
 
 def test_the_calls_are_as_the_modules_have_them(sheet):
@@ -95,7 +99,7 @@ def test_the_calls_are_as_the_modules_have_them(sheet):
 
 @pytest.fixture
 def ladder(tmp_path, monkeypatch):
-    "Writes a ladder as data_scripts/measure.py does: rung → share of pictures named right."
+    "Writes a ladder as `make ladder` does: rung → share of pictures named right."
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
     rng = np.random.default_rng(0)
@@ -117,19 +121,24 @@ def recipe(sheet):
 def test_the_recipe_leaves_out_what_did_not_help(ladder, sheet, capsys):
     ladder({'baseline': .6, '+ augmentation': .7, '+ transfer': .7, '+ found rate': .6, '+ one-cycle': .8})
     table = recipe(sheet)[0]
-    said = capsys.readouterr().out
-    assert "climb(climbed('+ one-cycle', without=['+ transfer', '+ found rate']))" in said
-    assert 'pretrained' not in said and 'schedule=one_cycle' in said and '5 seeds' in said
-    assert list(table.index) == ['+ augmentation', '+ transfer', '+ found rate', '+ one-cycle'] and list(table.iloc[:, 1]) == ['better', 'not told apart', 'worse', 'better']
+    printed = capsys.readouterr().out
+    assert "climb(climbed('+ one-cycle', without=['+ transfer', '+ found rate']))" in printed
+    assert 'pretrained' not in printed
+    assert 'schedule=one_cycle' in printed
+    assert '5 seeds' in printed
+    assert list(table.index) == ['+ augmentation', '+ transfer', '+ found rate', '+ one-cycle']
+    assert list(table.iloc[:, 1]) == ['better', 'not told apart', 'worse', 'better']
 
 
 def test_without_a_ladder_both_pages_say_so(tmp_path, monkeypatch, sheet, capsys):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
-    says = sheet['measured_on']('ladder') + '\n'
-    assert says.startswith('Not measured yet: ')
-    assert recipe(sheet) == [] and capsys.readouterr().out == says
+    sentence = sheet['measured_on']('ladder') + '\n'
+    assert sentence.startswith('Not measured yet: ')
+    assert recipe(sheet) == []
+    assert capsys.readouterr().out == sentence
     shown = run_cells(cells('index')[1:], {})
-    assert [type(s).__name__ for s in shown] == ['Markdown'] and capsys.readouterr().out == says
+    assert [type(s).__name__ for s in shown] == ['Markdown']
+    assert capsys.readouterr().out == sentence
 
 
 def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys):
@@ -137,7 +146,8 @@ def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys
     (tmp_path/'lessons.json').write_text(json.dumps({'00_overfitting': dict(cpu=dict(seconds=90), smoke=dict(seconds=9)), '03_lr_finder': dict(cpu=dict(seconds=150)), '04_sgdr': {}}))
     (tmp_path/'lesson_03.json').write_text('{"headline": "it falls"}')
     figure, minutes = run_cells(cells('index')[1:], {})
-    assert '+ transfer' in figure.alt and 'baseline' not in figure.alt
+    assert '+ transfer' in figure.alt
+    assert 'baseline' not in figure.alt
     assert re.search(r'From (5\d|6\d)\.\d% at the bottom to (7\d|8\d)\.\d% at the top, .+, where one training takes 1\.0 minutes', capsys.readouterr().out)
     assert minutes.data.splitlines()[2:] == ['| [00](00_overfitting.ipynb) | 1.5 | — |', '| [03](03_lr_finder.ipynb) | 2.5 | it falls |', '| all | 4 | |']
 
@@ -149,7 +159,8 @@ def test_home_and_readme_name_the_same_commands_and_lessons():
     commands = lambda text: re.findall(r'^(make \w+) +#', text, re.M)
     assert commands(home) == commands(readme) == ['make lab', 'make test']
     listed = re.findall(r'^\d+\. \[.+?\]\((\w+\.ipynb)\)', home, re.M)
-    assert listed == [p.name for p in lessons()] and all(f'(nbs/{n})' in readme for n in listed)
+    assert listed == [p.name for p in list_notebooks()]
+    assert all(f'(nbs/{n})' in readme for n in listed)
 
 
 # ---- the pictures that stand for the site ----
@@ -157,12 +168,16 @@ def test_home_and_readme_name_the_same_commands_and_lessons():
 def test_favicon_and_card_are_there_and_named():
     site = yaml.safe_load((ROOT/'_quarto.yml').read_text())['website']
     card = ROOT/site['image'].removeprefix('/')  # without the stroke smalldocs would look beside each page
-    assert Image.open(card).size == (1200, 630) and card.stat().st_size < 300_000
-    assert (ROOT/site['favicon']).read_text().startswith('<svg') and site['open-graph'] and site['twitter-card']['card-style'] == 'summary_large_image'
+    assert Image.open(card).size == (1200, 630)
+    assert card.stat().st_size < 300_000
+    assert (ROOT/site['favicon']).read_text().startswith('<svg')
+    assert site['open-graph']
+    assert site['twitter-card']['card-style'] == 'summary_large_image'
 
 
 def test_the_card_is_drawn_from_the_title():
-    from data_scripts.site.card import draw
-    card = draw(dict(title='One two', description='three four five six'))
-    assert card.size == (1200, 630) and card.tobytes() == draw(dict(title='One two', description='three four five six')).tobytes()
-    assert card.tobytes() != draw(dict(title='Another', description='three four five six')).tobytes()
+    from data_scripts.site.card import draw_card
+    card = draw_card(dict(title='One two', description='three four five six'))
+    assert card.size == (1200, 630)
+    assert card.tobytes() == draw_card(dict(title='One two', description='three four five six')).tobytes()
+    assert card.tobytes() != draw_card(dict(title='Another', description='three four five six')).tobytes()

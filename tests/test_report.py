@@ -3,69 +3,104 @@ import json
 
 import matplotlib.pyplot as plt, numpy as np, pytest
 from hypothesis import given, settings, strategies as st
-from scipy.stats import t
+from scipy.stats import bootstrap, t
 
-from course_utils.report import stats as report
 from course_utils.config import CourseError
-from course_utils.show.draw import grid
 from course_utils.data.sources import photo
+from course_utils.report import results
+from course_utils.report.cards import Card
+from course_utils.report.results import record
+from course_utils.report.stats import compare, difference, interval, losses, relative_change
+from course_utils.show.draw import figure_to_pixels, grid
+from course_utils.show.figures import show
 
 
 def test_a_figure_needs_words():
-    with pytest.raises(CourseError, match='alt text'): report.show(photo('coffee', 32), '  ')
+    with pytest.raises(CourseError, match='alt text'): show(photo('coffee', 32), '  ')
 
 
 def test_figure_has_alternative_text_and_is_closed():
     fig, ax = plt.subplots()
-    out = report.show(fig, 'A "quoted" <b>line</b>.')._repr_mimebundle_()
-    assert 'alt="A &quot;quoted&quot; &lt;b&gt;line&lt;/b&gt;."' in out['text/html'] and not plt.get_fignums()
+    out = show(fig, 'A "quoted" <b>line</b>.')._repr_mimebundle_()
+    assert 'alt="A &quot;quoted&quot; &lt;b&gt;line&lt;/b&gt;."' in out['text/html']
+    assert not plt.get_fignums()
 
 
 def test_grid_places_pictures():
     x = [np.full((8, 8, 3), v, np.uint8) for v in (10, 90, 200)]
     g = grid(x, columns=2, cell=16)
-    assert g.shape == (40, 40, 3) and (g[:16, :16] == 10).all() and (g[:16, 20:36] == 90).all() and (g[20:36, :16] == 200).all() and (g[20:, 20:] == 255).all()
+    assert g.shape == (40, 40, 3)
+    assert (g[:16, :16] == 10).all()
+    assert (g[:16, 20:36] == 90).all()
+    assert (g[20:36, :16] == 200).all()
+    assert (g[20:, 20:] == 255).all()
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6))
 def test_interval_is_near_the_normal_one(seed):
     v = np.random.default_rng(seed).normal(3, 2, 400)
-    low, high = report.interval(v)
+    low, high = interval(v)
     half = 1.96 * v.std() / 20
-    assert abs(low - (v.mean() - half)) < .25 * half and abs(high - (v.mean() + half)) < .25 * half
+    assert abs(low - (v.mean() - half)) < .25 * half
+    assert abs(high - (v.mean() + half)) < .25 * half
 
 
 def test_interval_over_seeds_too():
     "One row is the plain interval; rows that differ widen it; rows all alike do not."
     rng = np.random.default_rng(0)
     v = rng.random(500)
-    plain, alike, apart = report.interval(v), report.interval(np.tile(v, (5, 1))), report.interval(v + np.linspace(-.2, .2, 5)[:, None])
-    assert np.allclose(plain, report.interval(v[None]), atol=.005) and np.allclose(plain, alike, atol=.005)
-    assert apart[1] - apart[0] > 2 * (plain[1] - plain[0]) and apart[0] < v.mean() < apart[1]
-    bare = report.interval(v + np.linspace(-.2, .2, 5)[:, None], few=False)
-    assert np.isclose(bare[1] - bare[0], 2 * 1.96 * np.hypot(.2 * np.sqrt(.5) / np.sqrt(5), v.std() / np.sqrt(500)), rtol=.15)
+    differing = v + np.linspace(-.2, .2, 5)[:, None]
+    plain = interval(v)
+    assert np.allclose(plain, interval(v[None]), atol=.005)
+    assert np.allclose(plain, interval(np.tile(v, (5, 1))), atol=.005)
+    low, high = interval(differing)
+    assert high - low > 2 * (plain[1] - plain[0])
+    assert low < v.mean() < high
+    low, high = interval(differing, widen=False)
+    of_seeds = .2 * np.sqrt(.5) / np.sqrt(5)
+    of_pictures = v.std() / np.sqrt(500)
+    assert np.isclose(high - low, 2 * 1.96 * np.hypot(of_seeds, of_pictures), rtol=.15)
 
 
 @pytest.mark.parametrize('k', [3, 5, 12])
 def test_few_seeds_are_made_up_for_as_by_student(k):
     "Where only seeds differ, the interval is about as wide as Student's, and at least as right."
-    rng, bare, stretched = np.random.default_rng(k), [], []
+    rng = np.random.default_rng(k)
+    hits = {False: [], True: []}
     for _ in range(300):
         d = rng.normal(size=(k, 1)) + np.zeros((k, 20))
-        for few, hits in ((False, bare), (True, stretched)):
-            low, high = report.interval(d, n=400, few=few)
-            hits.append(low <= 0 <= high)
+        for widen in hits:
+            low, high = interval(d, n=400, widen=widen)
+            hits[widen].append(low <= 0 <= high)
     half = t.ppf(.975, k - 1) * d[:, 0].std(ddof=1) / k**.5
-    assert np.ptp(report.interval(d)) == pytest.approx(2 * half, rel=.3 if k == 3 else .15)
-    assert np.mean(stretched) >= .92 and np.mean(stretched) >= np.mean(bare) and (k > 5 or np.mean(bare) < .9)
+    assert np.ptp(interval(d)) == pytest.approx(2 * half, rel=.3 if k == 3 else .15)
+    bare, widened = np.mean(hits[False]), np.mean(hits[True])
+    assert widened >= .92
+    assert widened >= bare
+    if k <= 5: assert bare < .9
 
 
 def test_interval_covers():
     "Of many samples, about 95 in 100 intervals hold the true mean."
     rng = np.random.default_rng(0)
-    hits = sum(low <= .8 <= high for low, high in (report.interval(rng.random(300) < .8, n=400) for _ in range(300)))
+    intervals = [interval(rng.random(300) < .8, n=400) for _ in range(300)]
+    hits = sum(low <= .8 <= high for low, high in intervals)
     assert 270 <= hits <= 297
+
+
+def test_interval_over_pictures_is_scipys():
+    values = np.random.default_rng(0).gamma(2, size=400)
+    theirs = bootstrap((values,), np.mean, n_resamples=4000, method='percentile', rng=np.random.default_rng(1))
+    assert np.allclose(interval(values, n=4000), theirs.confidence_interval, atol=.1 * np.ptp(theirs.confidence_interval))
+
+
+def test_changes_of_a_mean_are_paired():
+    rng = np.random.default_rng(0)
+    small = rng.gamma(2, size=(3, 400))
+    assert relative_change(small, small) == (0, 0, 0)
+    assert relative_change(small, small * .55) == pytest.approx((-.45,) * 3)
+    with pytest.raises(CourseError, match='same pictures'): relative_change(small, small[:, :5])
 
 
 def run_with(right_of):
@@ -75,50 +110,74 @@ def run_with(right_of):
     right_of = np.asarray(right_of)
     targets = np.arange(len(right_of)) % 2
     answers = np.where(right_of, targets, 1 - targets)
-    probs = np.full((len(targets), 2), .2); probs[np.arange(len(targets)), answers] = .8
+    probs = np.full((len(targets), 2), .2)
+    probs[np.arange(len(targets)), answers] = .8
     return Run(pd.DataFrame([dict(train_accuracy=1., valid_loss=.5)]), probs, targets, {}, 2., None)
 
 
 def test_difference_is_paired():
     rng = np.random.default_rng(0)
     a = rng.random(600) < .7
-    b = a.copy(); b[np.flatnonzero(a)[:30]] = False   # worse on 30 pictures, equal on the rest
-    mean, low, high = report.difference(run_with(a), run_with(b))
-    assert mean == pytest.approx(.05) and 0 < low < mean < high
-    assert high - low < .6 * np.subtract(*report.interval(a)[::-1]), 'pairing must narrow the interval'
-    assert report.difference(run_with(a), run_with(a)) == (0, 0, 0)
-    assert report.difference(run_with(a), run_with(b), of=report.losses)[0] == pytest.approx(.05 * (np.log(.8 / .2)) * -1)
+    b = a.copy()
+    b[np.flatnonzero(a)[:30]] = False   # worse on 30 pictures, equal on the rest
+    mean, low, high = difference(run_with(a), run_with(b))
+    assert mean == pytest.approx(.05)
+    assert 0 < low < mean < high
+    assert high - low < .6 * np.subtract(*interval(a)[::-1]), 'pairing must narrow the interval'
+    assert difference(run_with(a), run_with(a)) == (0, 0, 0)
+    assert difference(run_with(a), run_with(b), score=losses)[0] == pytest.approx(.05 * (np.log(.8 / .2)) * -1)
 
 
 def test_compare_has_a_row_a_run():
-    t = report.compare({'a': run_with([1, 1, 1, 0] * 50), 'b': run_with([1, 0] * 100)})
-    assert t.valid_accuracy.tolist() == [.75, .5] and t.gap.tolist() == [.25, .5] and (t.low <= t.valid_accuracy).all() and (t.high >= t.valid_accuracy).all()
+    t = compare({'a': run_with([1, 1, 1, 0] * 50), 'b': run_with([1, 0] * 100)})
+    assert t.valid_accuracy.tolist() == [.75, .5]
+    assert t.gap.tolist() == [.25, .5]
+    assert (t.low <= t.valid_accuracy).all()
+    assert (t.high >= t.valid_accuracy).all()
     assert t.valid_loss['a'] == pytest.approx(-.75 * np.log(.8) - .25 * np.log(.2), abs=1e-3)
 
 
-def test_as_picture():
+def test_figure_to_pixels():
     fig, ax = plt.subplots(figsize=(2, 1), dpi=100)
-    assert report.as_picture(fig).shape == (100, 200, 3) and not plt.get_fignums()
+    assert figure_to_pixels(fig).shape == (100, 200, 3)
+    assert not plt.get_fignums()
 
 
 def test_nothing_is_recorded_unasked(tmp_path, monkeypatch):
     monkeypatch.delenv('COURSE_RESULTS', raising=False)
-    monkeypatch.setattr(report, 'results_dir', lambda: tmp_path)
-    report.record('00', 'solar', accuracy=1.)
+    monkeypatch.setattr(results, 'results_dir', lambda: tmp_path)
+    record('00', 'solar', accuracy=1.)
     assert not list(tmp_path.iterdir())
 
 
 def test_record_keeps_other_profiles(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
-    monkeypatch.setenv('COURSE_PROFILE', 'cpu'); report.record('00', 'solar', headline='as measured', accuracy=.5)
-    monkeypatch.setenv('COURSE_PROFILE', 'smoke'); report.record('00', 'solar', headline='not this', accuracy=.1)
-    monkeypatch.setenv('COURSE_PROFILE', 'cpu'); report.record('00', 'mine', headline='nor this', accuracy=.9)
-    kept = json.loads((tmp_path/'lesson_00.json').read_text())
-    assert kept['headline'] == 'as measured' and {k: v['accuracy'] for k, v in kept['runs'].items()} == {'solar cpu': .5, 'solar smoke': .1, 'mine cpu': .9}
-    assert all(v['device'] and v['versions'] and v['date'] for v in kept['runs'].values())
-    report.record('00', 'solar cells 480', headline='of the example folder')
+    for profile, data, headline, accuracy in (('cpu', 'solar', 'as measured', .5), ('smoke', 'solar', 'not this', .1),
+                                              ('cpu', 'mine', 'nor this', .9)):
+        monkeypatch.setenv('COURSE_PROFILE', profile)
+        record('00', data, headline=headline, accuracy=accuracy)
+    table = json.loads((tmp_path/'lesson_00.json').read_text())
+    assert table['headline'] == 'as measured'
+    assert {k: run['accuracy'] for k, run in table['runs'].items()} == {'solar cpu': .5, 'solar smoke': .1, 'mine cpu': .9}
+    for run in table['runs'].values():
+        for fact in ('device', 'versions', 'date'): assert run[fact]
+    record('00', 'solar cells 480', headline='of the example folder')
     assert json.loads((tmp_path/'lesson_00.json').read_text())['headline'] == 'of the example folder'
 
 
+def test_every_layout_is_read_as_it_was_written(tmp_path):
+    table = {'runs': {'b': dict(arm='×', right=[1, 0]), 'a': dict(arm='é', right=[])}}
+    for options in (dict(), dict(sort=False), dict(lines=True)):
+        results.write_results(tmp_path/'x.json', table, **options)
+        assert results.read_results(tmp_path/'x.json') == table
+
+
+@pytest.mark.parametrize('name, options', [('case_cats_dogs', {}), ('lessons', {}), ('bench', dict(sort=False)), ('ladder', dict(lines=True))])
+def test_the_files_in_results_keep_their_layout(name, options, tmp_path):
+    "Read and written again, they are what they were."
+    results.write_results(tmp_path/'x.json', results.read_results(name), **options)
+    assert (tmp_path/'x.json').read_bytes() == results.results_path(name).read_bytes()
+
+
 def test_card_escapes():
-    assert '<script>' not in report.Card({'You need': '<script>alert(1)</script>'})._repr_mimebundle_()['text/html']
+    assert '<script>' not in Card({'You need': '<script>alert(1)</script>'})._repr_mimebundle_()['text/html']

@@ -6,13 +6,15 @@ from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_utils.techniques import scaling
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
-from course_utils.models import PACKAGED, count, create_model
-from course_utils.techniques.scaling import axes_of, by_variant, costs, macs, milliseconds, relative_change, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights
 from course_utils.explorers.scaling import scaling_explorer
+from course_utils.models import PACKAGED, count, create_model
+from course_utils.techniques import scaling
+from course_utils.report.stats import relative_change
+from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, by_variant, costs, macs, milliseconds, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
 from course_utils.training.learner import build_model
+from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
 from data_scripts.experiments import measure as M
 
@@ -26,9 +28,9 @@ def by_torch(model, x):
     with FlopCounterMode(display=False) as counter, torch.no_grad(): model.eval()(x)
     return counter.get_total_flops() // 2
 
-def scaled(pics, **scale):
-    v = small_resnet(**scale)
-    return build_model(pics, **v)
+def small_model(pics, options): return build_model(Recipe(SMALL_ARCH, 1, model=options), len(pics.classes))
+
+def scaled(pics, **scale): return small_model(pics, small_resnet(**scale))
 
 
 # ---- counting ----
@@ -44,12 +46,14 @@ def test_macs_leave_the_model_as_it_was():
     model = create_model('resnet10t', pretrained=False).train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     macs(model, 32)
-    assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert model.training
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 def test_hooks_are_taken_off_where_the_picture_does_not_fit():
     model = create_model('vit_tiny_patch16_224', pretrained=False)
     with pytest.raises(AssertionError): macs(model, 64)
-    assert not any(m._forward_hooks for m in model.modules()) and model.training
+    assert not any(m._forward_hooks for m in model.modules())
+    assert model.training
 
 def test_attention_is_missed_as_the_lesson_says():
     model = create_model('vit_tiny_patch16_224', pretrained=False)
@@ -68,7 +72,8 @@ def test_nothing_is_saved_where_nothing_is_learnt():
 def test_saved_bytes_grow_with_batch_and_picture(pics):
     model = scaled(pics).train()
     one, batch, large = (saved_bytes(model, torch.randn(b, 3, s, s)) for b, s in ((2, 32), (4, 32), (2, 64)))
-    assert batch == pytest.approx(2 * one, rel=.02) and large == pytest.approx(4 * one, rel=.1)
+    assert batch == pytest.approx(2 * one, rel=.02)
+    assert large == pytest.approx(4 * one, rel=.1)
 
 def test_parameters_are_not_saved_memory():
     x = torch.randn(1, 1000)
@@ -78,9 +83,12 @@ def test_costs_leave_the_model_alone_and_order_models(pics):
     model = scaled(pics).train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     small = costs(model, 32, bs=8, n=3)
-    assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items()) and all(p.grad is None for p in model.parameters())
+    assert model.training
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
     large = costs(scaled(pics, width=4), 32, bs=8, n=3)
-    assert small['parameters'] == count(model)['parameters'] and small['parameter_mb'] == pytest.approx(4e-6 * small['parameters'])
+    assert small['parameters'] == count(model)['parameters']
+    assert small['parameter_mb'] == pytest.approx(4e-6 * small['parameters'])
     assert all(large[k] > small[k] > 0 for k in ('parameters', 'macs', 'saved_mb', 'step_ms', 'forward_ms'))
     assert small['step_ms'] > small['forward_ms']
 
@@ -102,32 +110,40 @@ def test_costs_on_a_gpu(pics):
 @settings(max_examples=40, deadline=None)
 def test_small_resnet_scales(depth, width):
     v = small_resnet(depth, width)
-    assert abs(sum(v['layers']) - 8 * depth) <= 4 and min(v['layers']) >= 1 and max(v['layers']) - min(v['layers']) <= 1
+    assert abs(sum(v['layers']) - 8 * depth) <= 4
+    assert min(v['layers']) >= 1
+    assert max(v['layers']) - min(v['layers']) <= 1
     assert all(c % 2 == 0 and c >= 2 for c in v['channels'])
 
 def test_axes_cost_what_the_lesson_says(pics):
     "Twice the depth: about twice; width and side 1.5 times: about 2.25 times; a little of each: about as much."
-    of = {name: macs(build_model(pics, **{k: v for k, v in a.items() if k not in ('size', 'share')}), a['size']) for name, a in axes_of(64).items()}
-    times = {name: v / of['base'] for name, v in of.items()}
-    assert times['half the pictures'] == 1 and .4 < times['half as deep'] < .7 and 1.7 < times['deeper'] < 2.2
-    assert times['wider'] == pytest.approx(2.25, abs=.1) and times['larger pictures'] == pytest.approx(2.25, abs=.1) and 1.9 < times['a little of each'] < 2.6
+    work = {name: macs(small_model(pics, a.model), a.size) for name, a in axes_of(64).items()}
+    times = {name: v / work['base'] for name, v in work.items()}
+    assert times['half the pictures'] == 1
+    assert .4 < times['half as deep'] < .7
+    assert 1.7 < times['deeper'] < 2.2
+    assert times['wider'] == pytest.approx(2.25, abs=.1)
+    assert times['larger pictures'] == pytest.approx(2.25, abs=.1)
+    assert 1.9 < times['a little of each'] < 2.6
 
 def test_larger_pictures_cost_no_parameters(pics):
-    n = {name: count(build_model(pics, **{k: v for k, v in a.items() if k not in ('size', 'share')}))['parameters'] for name, a in axes_of(64).items()}
-    assert n['larger pictures'] == n['base'] < n['a little of each'] and n['half as deep'] < n['base'] < n['deeper']
+    n = {name: count(small_model(pics, a.model))['parameters'] for name, a in axes_of(64).items()}
+    assert n['larger pictures'] == n['base'] < n['a little of each']
+    assert n['half as deep'] < n['base'] < n['deeper']
 
 
 # ---- shallow ----
 
-@pytest.mark.parametrize('of', [LITE, 'tf_efficientnetv2_b0'])
+@pytest.mark.parametrize('base', [LITE, 'tf_efficientnetv2_b0'])
 @pytest.mark.parametrize('share', [.25, .5, .75, 1])
-def test_shallow_keeps_the_first_blocks(of, share):
-    whole, cut = create_model(of, pretrained=of in PACKAGED), shallow_efficientnet(of in PACKAGED, of=of, share_kept=share)
+def test_shallow_keeps_the_first_blocks(base, share):
+    packaged = base in PACKAGED
+    whole, cut = create_model(base, pretrained=packaged), shallow_efficientnet(packaged, base=base, share_kept=share)
     assert [len(s) for s in cut.blocks] == [max(1, round(share * len(s))) for s in whole.blocks]
-    if of in PACKAGED: assert all(torch.equal(v, whole.state_dict()[k]) for k, v in cut.state_dict().items())
+    if packaged: assert all(torch.equal(v, whole.state_dict()[k]) for k, v in cut.state_dict().items())
     x = torch.randn(1, 3, 64, 64)
-    with torch.inference_mode(): same = torch.equal(cut.eval()(x), whole.eval()(x)) if of in PACKAGED else cut(x).shape == whole(x).shape
-    assert same == (share == 1 or of not in PACKAGED)
+    with torch.inference_mode(): same = torch.equal(cut.eval()(x), whole.eval()(x)) if packaged else cut(x).shape == whole(x).shape
+    assert same == (share == 1 or not packaged)
 
 @pytest.mark.parametrize('share', [0, -1, 1.5])
 def test_shallow_refuses(share):
@@ -135,17 +151,22 @@ def test_shallow_refuses(share):
 
 def test_shallow_trains_and_is_found_again(pics, tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
-    go = lambda: train(pics, 'shallow_efficientnet', 1, pretrained=True, share_kept=.5, keep=True, quiet=True, device='cpu')
+    recipe = Recipe('shallow_efficientnet', 1, pretrained=True, model=dict(share_kept=.5))
+    go = lambda: train(pics, recipe, keep=True, quiet=True, device='cpu')
     first, again = go(), go()
-    assert not first.kept.startswith('found') and again.kept.startswith('found')
+    assert not first.kept.startswith('found')
+    assert again.kept.startswith('found')
     assert all(torch.equal(a, b) for a, b in zip(first.model.state_dict().values(), again.model.cpu().state_dict().values()))
 
 def test_where_weights_cannot_be_had_it_says_so(capsys):
-    assert with_weights([LITE]) == [LITE] and capsys.readouterr().out == ''
+    assert with_weights([LITE]) == [LITE]
+    assert capsys.readouterr().out == ''
     assert with_weights(['tf_efficientnetv2_b0', 'resnext50_32x4d']) == list(PACKAGED)
     said = capsys.readouterr().out
-    assert 'tf_efficientnetv2_b0, resnext50_32x4d need' in said and LITE in said
-    assert with_weights(['resnext50_32x4d', LITE]) == [LITE] and 'Used: ' + LITE in capsys.readouterr().out
+    assert 'tf_efficientnetv2_b0, resnext50_32x4d need' in said
+    assert LITE in said
+    assert with_weights(['resnext50_32x4d', LITE]) == [LITE]
+    assert 'Used: ' + LITE in capsys.readouterr().out
 
 def test_the_names_at_profile_gpu_are_timm_s():
     for name in [f'tf_efficientnetv2_{s}' for s in ('b0', 'b1', 'b2', 'b3', 's', 'm', 'l')] + ['resnext50_32x4d']: assert timm.is_model_pretrained(name)
@@ -160,12 +181,14 @@ def test_smallest_enough():
     chosen, by_mean, shown = smallest_enough(t)
     assert chosen.verdict.to_dict() == dict(bad='worse, shown', edge='open', open='open', good='good enough, shown', large='best')
     assert (by_mean, shown) == ('open', 'good')
-    assert smallest_enough(t, margin=.5)[1:] == ('bad', 'bad') and smallest_enough(t, margin=0)[1:] == ('large', 'large')
+    assert smallest_enough(t, margin=.5)[1:] == ('bad', 'bad')
+    assert smallest_enough(t, margin=0)[1:] == ('large', 'large')
     assert smallest_enough(t[::-1])[1:] == (by_mean, shown), 'the order of the rows does not matter'
 
 def test_smallest_enough_by_another_cost():
     t = models(a=(1, 0., 0., 0.), b=(2, 0., -.001, .001)).assign(step_ms=[5., 1.])
-    assert smallest_enough(t)[2] == 'a' and smallest_enough(t, cost='step_ms')[2] == 'b'
+    assert smallest_enough(t)[2] == 'a'
+    assert smallest_enough(t, cost='step_ms')[2] == 'b'
 
 @pytest.mark.parametrize('margin', [-.01, math.nan])
 def test_smallest_enough_refuses(margin):
@@ -176,7 +199,8 @@ def test_smallest_enough_refuses(margin):
 def test_what_is_shown_is_never_smaller_than_what_the_means_say(rows):
     t = models(best=(100, 0., 0., 0.), **{f'm{k}': (m, d, d - w, d + w) for k, (m, d, w) in enumerate(rows)})
     chosen, by_mean, shown = smallest_enough(t)
-    assert chosen.macs[by_mean] <= chosen.macs[shown] and chosen.difference[by_mean] >= -.01
+    assert chosen.macs[by_mean] <= chosen.macs[shown]
+    assert chosen.difference[by_mean] >= -.01
     assert shown == 'best' or chosen.low[shown] >= -.01
 
 
@@ -188,7 +212,8 @@ def test_relative_change():
     assert relative_change(small, small) == (0, 0, 0)
     assert relative_change(small, small * .55) == pytest.approx((-.45,) * 3)
     mean, low, high = relative_change(small[0], rng.gamma(2, size=400))
-    assert low < mean < high and high - low > .05
+    assert low < mean < high
+    assert high - low > .05
     with pytest.raises(CourseError, match='same pictures'): relative_change(small, small[:, :5])
 
 def test_the_interval_of_relative_change_covers():
@@ -206,9 +231,10 @@ def a_table(n=4):
 
 def test_explorer_goes_by_cost():
     e = scaling_explorer(a_table())
-    shown = [e.at(model=k) for k in range(4)]
+    shown = [e.draw_at(model=k) for k in range(4)]
     assert [s.split(':')[0] for _, s in shown] == ['model 3', 'model 2', 'model 1', 'model 0']
-    assert '85.0% (95 % interval 81.0% to 89.0%)' in shown[0][1] and '4.00 million parameters' in shown[0][1]
+    assert '85.0% (95 % interval 81.0% to 89.0%)' in shown[0][1]
+    assert '4.00 million parameters' in shown[0][1]
     pictures = [p for p, _ in shown]
     changed = [np.flatnonzero((pictures[0] != p).any((1, 2))) for p in pictures[1:]]
     assert all(len(c) for c in changed), 'another row is marked'
@@ -227,10 +253,12 @@ def test_measure_scaling(tmp_path, monkeypatch):
     assert M.measure('scaling', some, M.measure_scaling, path, say=lambda *a, **k: None) == len(some) == 8
     kept = json.loads(path.read_text())['runs']
     scratch, tuned = by_variant(kept, 'from scratch'), by_variant(kept, 'fine-tuned')
-    assert set(scratch) == {'half the pictures', 'half as deep', 'larger pictures'} and set(tuned) == {'Lite0, half as deep'}
+    assert set(scratch) == {'half the pictures', 'half as deep', 'larger pictures'}
+    assert set(tuned) == {'Lite0, half as deep'}
     v = scratch['half as deep']
     assert v['right'].shape == v['loss'].shape == (2, len(load_pictures('solar', size=32, limit=160).valid))
-    assert scratch['larger pictures']['macs'] > scratch['half as deep']['macs'] and v['parameters'] < scratch['half the pictures']['parameters']
+    assert scratch['larger pictures']['macs'] > scratch['half as deep']['macs']
+    assert v['parameters'] < scratch['half the pictures']['parameters']
     del kept['from scratch, half as deep, seed 1']
     assert by_variant(kept, 'from scratch')['half the pictures']['right'].shape[0] == 1, 'only seeds that all have'
     del kept['from scratch, half as deep, seed 0']

@@ -1,5 +1,5 @@
 "An epoch's pictures must come as fast as the model can train on them."
-from data_scripts.experiments.bench import throughput
+from data_scripts.experiments.bench.loading import throughput
 
 
 def test_pictures_come_as_fast_as_they_are_learnt(capsys):

@@ -19,10 +19,11 @@ from course_utils.data.loader import PictureLoader
 from course_utils.data.pictures import load_pictures
 from course_utils.data.split import stratified_split
 from course_utils.models import create_model, norm_of
-from course_utils.techniques.tta import Turn, average, by_number, by_view, changes, random_views, sideways, spread, symmetric_views, tta, tta_logits
-from course_utils.techniques.calibration import brier, ece, ece_by_chance, nll, reliability, scores, temper, temperature
+from course_utils.techniques.calibration import brier, ece, ece_by_chance, reliability, scores, temper, temperature
+from course_utils.techniques.tta import (Turn, average, by_number, by_view, changes, random_views, sideways, spread,
+                                         symmetric_views, tta, tta_logits)
 from course_utils.explorers.tta import view_explorer
-from course_utils.training.run import predict
+from course_utils.training.run import cross_entropy as nll, predict
 
 
 @pytest.fixture(scope='module')
@@ -42,7 +43,8 @@ def model(pics):
         m(normalised(m, pics.x))
         head, z = m.eval().get_classifier(), m(normalised(m, pics.x))
         scale = .5 / z.std(0)
-        head.weight.mul_(scale[:, None]); head.bias.sub_(z.mean(0)).mul_(scale)
+        head.weight.mul_(scale[:, None])
+        head.bias.sub_(z.mean(0)).mul_(scale)
     return m
 
 @pytest.fixture(scope='module')
@@ -61,9 +63,13 @@ def normalised(model, x):
 def test_the_eight_views_are_the_group_of_the_square():
     x = np.arange(2 * 5 * 5 * 3, dtype=np.uint8).reshape(2, 5, 5, 3)
     views, out = symmetric_views(), [v(x) for v in symmetric_views()]
-    assert len({o.tobytes() for o in out}) == 8 and (out[0] == x).all() and str(views[0]) == 'plain'
+    assert len({o.tobytes() for o in out}) == 8
+    assert (out[0] == x).all()
+    assert str(views[0]) == 'plain'
     for a, b in itertools.product(views, views): assert a(b(x)).tobytes() in {o.tobytes() for o in out}, 'two of them make a third'
-    for o in out: assert o.dtype == x.dtype and sorted(o[0].reshape(-1, 3).tolist()) == sorted(x[0].reshape(-1, 3).tolist())
+    for o in out:
+        assert o.dtype == x.dtype
+        assert sorted(o[0].reshape(-1, 3).tolist()) == sorted(x[0].reshape(-1, 3).tolist())
     assert len({str(v) for v in views}) == 8
 
 def test_four_views_keep_rows_and_columns():
@@ -77,13 +83,16 @@ def test_random_views_are_the_same_again_and_differ_from_each_other(pics, tfm):
     x = pics.x[pics.valid[:6]]
     once, again = ([v(x) for v in random_views(tfm, 4, seed=3)] for _ in range(2))
     for a, b in zip(once, again): assert (a == b).all()
-    assert (once[0] == x).all() and len({o.tobytes() for o in once}) == 5
+    assert (once[0] == x).all()
+    assert len({o.tobytes() for o in once}) == 5
     other = random_views(tfm, 4, seed=4)[1]
-    assert (other(x) != once[1]).any() and (other(x) == other(x)).all(), 'a view is the same however often it is drawn'
+    assert (other(x) != once[1]).any(), 'a view is the same however often it is drawn'
+    assert (other(x) == other(x)).all(), 'a view is the same however often it is drawn'
 
 def test_random_views_leave_the_training_s_transform_alone(pics, tfm):
     def draws(): return [tfm(image=x)['image'].tobytes() for x in pics.x[:5]]
-    share_generator(tfm, 0); want = draws()
+    share_generator(tfm, 0)
+    want = draws()
     share_generator(tfm, 0)
     for v in random_views(tfm): v(pics.x[:5])
     assert draws() == want
@@ -92,7 +101,8 @@ def test_own_kinds_of_views(model, pics):
     darker = lambda x: (x * .5).astype(np.uint8)
     got = tta_logits(model, pics, [Turn(), darker])
     with torch.inference_mode(): want = model(normalised(model, darker(pics.x[pics.valid])))
-    assert np.allclose(got[1], want.numpy(), atol=1e-4) and not np.allclose(got[0], got[1], atol=1e-2)
+    assert np.allclose(got[1], want.numpy(), atol=1e-4)
+    assert not np.allclose(got[0], got[1], atol=1e-2)
 
 
 # ---- logits ----
@@ -100,7 +110,9 @@ def test_own_kinds_of_views(model, pics):
 def test_the_plain_view_is_predict_s_answer(model, pics, logits):
     dl = PictureLoader(pics.x[pics.valid], pics.y[pics.valid], *norm_of(model), bs=64, num_workers=0)
     probs, y = predict(model, dl)
-    assert logits.shape == (8, len(pics.valid), 3) and np.abs(average(logits[:1]) - probs).max() < 1e-6 and (y == pics.y[pics.valid]).all()
+    assert logits.shape == (8, len(pics.valid), 3)
+    assert np.abs(average(logits[:1]) - probs).max() < 1e-6
+    assert (y == pics.y[pics.valid]).all()
 
 @pytest.mark.parametrize('bs', [1, 7, 1000])
 def test_the_size_of_a_batch_changes_nothing(model, pics, tfm, bs):
@@ -111,13 +123,15 @@ def test_pictures_by_number_in_that_order(model, pics, logits):
     some = [5, 2, 7]
     assert np.allclose(tta_logits(model, pics, symmetric_views(), pics.valid[some]), logits[:, some], atol=1e-4)
     probs, y = tta(model, pics, idx=pics.valid[some])
-    assert (y == pics.y[pics.valid[some]]).all() and np.allclose(probs, average(logits[:, some]), atol=1e-5)
+    assert (y == pics.y[pics.valid[some]]).all()
+    assert np.allclose(probs, average(logits[:, some]), atol=1e-5)
 
 def test_the_model_is_left_in_eval_mode_and_unchanged(pics, model):
     m = deepcopy(model).train()
     before = {k: v.clone() for k, v in m.state_dict().items()}
     tta_logits(m, pics, symmetric_views(), pics.valid[:4])
-    assert not m.training and all(torch.equal(v, before[k]) for k, v in m.state_dict().items())
+    assert not m.training
+    assert all(torch.equal(v, before[k]) for k, v in m.state_dict().items())
 
 def test_no_views():
     with pytest.raises(CourseError, match='no views'): tta_logits(None, None, [])
@@ -194,27 +208,30 @@ LOGITS = st.tuples(st.integers(2, 6), st.integers(1, 5), st.integers(2, 4)).flat
     lambda s: st.tuples(arrays(float, s, elements=st.floats(-12, 12)), arrays(int, s[1], elements=st.integers(0, s[2] - 1))))
 
 @settings(deadline=None)
-@given(both=LOGITS, of=st.sampled_from(['probs', 'logits']))
-def test_an_average_loses_at_most_what_its_views_lose_on_the_mean(both, of):
-    z, y = both
-    p, views = average(z, of), [average(one[None]) for one in z]
-    assert np.allclose(p.sum(1), 1) and (p >= 0).all()
+@given(pair=LOGITS, kind=st.sampled_from(['probs', 'logits']))
+def test_an_average_loses_at_most_what_its_views_lose_on_the_mean(pair, kind):
+    z, y = pair
+    p, views = average(z, kind), [average(one[None]) for one in z]
+    assert np.allclose(p.sum(1), 1)
+    assert (p >= 0).all()
     assert (nll(p, y) <= np.mean([nll(v, y) for v in views], 0) + 1e-9).all()
-    if of == 'probs':
+    if kind == 'probs':
         assert (brier(p, y) <= np.mean([brier(v, y) for v in views], 0) + 1e-9).all()
         assert (p.max(1) <= np.mean([v.max(1) for v in views], 0) + 1e-9).all()
 
 @settings(deadline=None)
-@given(both=LOGITS)
-def test_averages_by_hand(both):
-    z, _ = both
+@given(pair=LOGITS)
+def test_averages_by_hand(pair):
+    z, _ = pair
     p = softmax(z, axis=-1)
-    assert np.allclose(average(z), p.mean(0)) and np.allclose(average(z, beta=.3), .3 * p[0] + .7 * p[1:].mean(0))
+    assert np.allclose(average(z), p.mean(0))
+    assert np.allclose(average(z, beta=.3), .3 * p[0] + .7 * p[1:].mean(0))
     product = np.exp(np.log(p.clip(1e-300)).mean(0))  # the mean of logits is the geometric mean of probabilities
     assert np.allclose(average(z, 'logits'), product / product.sum(1, keepdims=True))
-    assert np.allclose(average(z[:1]), average(z[:1], 'logits')) and np.allclose(average(z, beta=1), p[0])
+    assert np.allclose(average(z[:1]), average(z[:1], 'logits'))
+    assert np.allclose(average(z, beta=1), p[0])
 
-@pytest.mark.parametrize('kwargs', [dict(beta=-.1), dict(beta=1.1), dict(of='votes')])
+@pytest.mark.parametrize('kwargs', [dict(beta=-.1), dict(beta=1.1), dict(kind='votes')])
 def test_averages_that_there_are_not(kwargs):
     with pytest.raises(CourseError): average(np.zeros((2, 3, 2)), **kwargs)
 
@@ -222,11 +239,13 @@ def test_one_view_has_no_beta():
     with pytest.raises(CourseError, match='1 views'): average(np.zeros((1, 3, 2)), beta=.5)
 
 @settings(deadline=None)
-@given(both=LOGITS)
-def test_spread(both):
-    z, _ = both
+@given(pair=LOGITS)
+def test_spread(pair):
+    z, _ = pair
     p, wide = softmax(z, axis=-1), spread(z)
-    assert (wide >= 0).all() and (wide <= .5 + 1e-12).all() and np.allclose(spread(np.repeat(z[:1], 4, 0)), 0)
+    assert (wide >= 0).all()
+    assert (wide <= .5 + 1e-12).all()
+    assert np.allclose(spread(np.repeat(z[:1], 4, 0)), 0)
     i = 0
     assert wide[i] == pytest.approx(np.std([p[v, i, p[:, i].mean(0).argmax()] for v in range(len(z))]))
 
@@ -237,7 +256,8 @@ def test_by_number_ends(logits, pics):
     y = pics.y[pics.valid]
     t = by_number(logits, y)
     for k, p in ((1, average(logits[:1])), (8, average(logits))):
-        assert t.accuracy[k] == pytest.approx((p.argmax(1) == y).mean()) and t.loss[k] == pytest.approx(nll(p, y).mean())
+        assert t.accuracy[k] == pytest.approx((p.argmax(1) == y).mean())
+        assert t.loss[k] == pytest.approx(nll(p, y).mean())
 
 def test_by_number_is_the_mean_over_all_choices(logits, pics):
     y = pics.y[pics.valid]
@@ -250,7 +270,8 @@ def test_by_view(logits, pics):
     t = by_view(logits, y, symmetric_views())
     for k, name in enumerate(t.index):
         p = average(logits[[k]])
-        assert t.accuracy[name] == pytest.approx((p.argmax(1) == y).mean()) and t.nll[name] == pytest.approx(nll(p, y).mean())
+        assert t.accuracy[name] == pytest.approx((p.argmax(1) == y).mean())
+        assert t.nll[name] == pytest.approx(nll(p, y).mean())
         assert t.same_answer[name] == pytest.approx((p.argmax(1) == average(logits[:1]).argmax(1)).mean())
     assert t.same_answer['plain'] == 1
 
@@ -279,7 +300,9 @@ def test_mcnemar_published():
 
 def test_nothing_changed():
     won, lost, p = changes(np.eye(2)[[0, 1]], np.eye(2)[[0, 1]], np.array([0, 0]))
-    assert not len(won) and not len(lost) and p == 1
+    assert not len(won)
+    assert not len(lost)
+    assert p == 1
 
 
 # ---- calibration ----
@@ -305,7 +328,8 @@ def test_ece_by_definition(forecast, bins):
     _, p, y = forecast
     assert ece(p, y, bins) == pytest.approx(slow_ece(p, y, bins), abs=1e-12)
     t = reliability(p, y, bins)
-    assert (t.n * (t.accuracy - t.confidence).abs()).sum() / t.n.sum() == pytest.approx(ece(p, y, bins)) and t.n.sum() == len(y)
+    assert (t.n * (t.accuracy - t.confidence).abs()).sum() / t.n.sum() == pytest.approx(ece(p, y, bins))
+    assert t.n.sum() == len(y)
     assert ((t.low < t.confidence) & (t.confidence <= t.high)).all()
 
 def test_reliability_is_scikit_learn_s():
@@ -314,23 +338,28 @@ def test_reliability_is_scikit_learn_s():
     p, hit = np.c_[top, 1 - top], rng.random(2000) < top**2
     want_accuracy, want_confidence = calibration_curve(hit, top, n_bins=10)
     t = reliability(p, np.where(hit, 0, 1), 10)
-    assert np.allclose(t.accuracy, want_accuracy) and np.allclose(t.confidence, want_confidence)
+    assert np.allclose(t.accuracy, want_accuracy)
+    assert np.allclose(t.confidence, want_confidence)
 
 def test_edges_of_bins():
     sure = np.array([[1., 0.], [.5, .5], [0., 1.]])
-    assert ece(sure, np.array([0, 0, 1]), 2) == pytest.approx(.5 / 3) and ece(np.eye(2)[[0, 0]], np.array([1, 1])) == 1
+    assert ece(sure, np.array([0, 0, 1]), 2) == pytest.approx(.5 / 3)
+    assert ece(np.eye(2)[[0, 0]], np.array([1, 1])) == 1
 
 def test_scores_are_scikit_learn_s(forecast):
     _, p, y = forecast
     s = scores(p, y)
-    assert s['nll'] == pytest.approx(log_loss(y, p)) and s['accuracy'] == pytest.approx((p.argmax(1) == y).mean())
+    assert s['nll'] == pytest.approx(log_loss(y, p))
+    assert s['accuracy'] == pytest.approx((p.argmax(1) == y).mean())
     assert s['brier'] == pytest.approx(brier_score_loss(y, p, labels=range(4), scale_by_half=False))
 
 def test_chance_alone_gives_some_ece(forecast):
     _, p, y = forecast
     mean, high = ece_by_chance(p[:300])
     inside = [ece(p[i:i + 300], y[i:i + 300]) for i in range(0, 3000, 300)]
-    assert 0 < mean < high and np.mean(inside) == pytest.approx(mean, rel=.35) and np.mean(np.array(inside) > high) <= .3
+    assert 0 < mean < high
+    assert np.mean(inside) == pytest.approx(mean, rel=.35)
+    assert np.mean(np.array(inside) > high) <= .3
     sharp = softmax(3 * forecast[0], axis=1)
     assert ece(sharp, y) > 2 * ece_by_chance(sharp)[1], 'a network that is far too sure is found out'
 
@@ -347,7 +376,8 @@ def test_temperature_is_lbfgs_s(forecast):
     opt = torch.optim.LBFGS([t], lr=.1, max_iter=500, tolerance_grad=1e-10)
     def closure():
         opt.zero_grad()
-        loss = nn.functional.cross_entropy(z / t, y); loss.backward()
+        loss = nn.functional.cross_entropy(z / t, y)
+        loss.backward()
         return loss
     opt.step(closure)
     assert temperature(z.numpy(), y.numpy()) == pytest.approx(float(t.detach()), rel=1e-3)
@@ -357,9 +387,12 @@ def test_each_half_gets_the_other_s_temperature(forecast):
     p, ts = temper(z, y)
     half = stratified_split(y, .5, 0)
     own = temperature(z[half], y[half]), temperature(z[~half], y[~half])
-    assert ts == pytest.approx(own) and own[0] != pytest.approx(own[1])
-    assert np.allclose(p[~half], softmax(z[~half] / own[0], axis=1)) and np.allclose(p[half], softmax(z[half] / own[1], axis=1))
-    assert (p.argmax(1) == z.argmax(1)).all() and nll(p, y).mean() < nll(softmax(z, axis=1), y).mean()
+    assert ts == pytest.approx(own)
+    assert own[0] != pytest.approx(own[1])
+    assert np.allclose(p[~half], softmax(z[~half] / own[0], axis=1))
+    assert np.allclose(p[half], softmax(z[half] / own[1], axis=1))
+    assert (p.argmax(1) == z.argmax(1)).all()
+    assert nll(p, y).mean() < nll(softmax(z, axis=1), y).mean()
 
 def test_a_temperature_judged_where_it_was_fitted_flatters(forecast):
     "Why the halves change over: on pictures without any signal, a temperature fitted to them seems better than it is."
@@ -367,7 +400,8 @@ def test_a_temperature_judged_where_it_was_fitted_flatters(forecast):
     fitted, honest = [], []
     for _ in range(40):
         z, y = rng.normal(size=(16, 2)), rng.integers(0, 2, 16)
-        fitted.append(nll(softmax(z / temperature(z, y), axis=1), y).mean()); honest.append(nll(temper(z, y)[0], y).mean())
+        fitted.append(nll(softmax(z / temperature(z, y), axis=1), y).mean())
+        honest.append(nll(temper(z, y)[0], y).mean())
     assert np.mean(fitted) < np.log(2) < np.mean(honest)
 
 
@@ -375,9 +409,13 @@ def test_a_temperature_judged_where_it_was_fitted_flatters(forecast):
 
 def test_sideways_turns_half(pics):
     q = sideways(pics)
-    assert q.classes == ['upright', 'sideways'] and abs((q.y == 1).sum() - len(pics) / 2) <= 1
-    assert (q.x[q.y == 0] == pics.x[q.y == 0]).all() and (q.x[q.y == 1] == Turn(1)(pics.x[q.y == 1])).all()
-    assert (q.train == pics.train).all() and pics.classes != q.classes and (sideways(pics).y == q.y).all()
+    assert q.classes == ['upright', 'sideways']
+    assert abs((q.y == 1).sum() - len(pics) / 2) <= 1
+    assert (q.x[q.y == 0] == pics.x[q.y == 0]).all()
+    assert (q.x[q.y == 1] == Turn(1)(pics.x[q.y == 1])).all()
+    assert (q.train == pics.train).all()
+    assert pics.classes != q.classes
+    assert (sideways(pics).y == q.y).all()
     assert abs(np.corrcoef(q.y, pics.y)[0, 1]) < .25, 'the new label has nothing to do with the old'
 
 def test_a_view_that_changes_the_label_is_found():
@@ -387,8 +425,10 @@ def test_a_view_that_changes_the_label_is_found():
     keep = np.array([1, -1] * 4)  # quarter turns exchange the classes
     z = keep[:, None, None] * (4 * np.eye(2)[y] - 2)[None] + rng.normal(size=(8, 400, 2)) * .5
     t = by_view(z, y, symmetric_views())
-    assert (t.accuracy.to_numpy() > .9).tolist() == (keep > 0).tolist() and (t.same_answer.to_numpy() > .9).tolist() == (keep > 0).tolist()
-    assert (average(z[::2]).argmax(1) == y).mean() > .99 and abs((average(z).argmax(1) == y).mean() - .5) < .1
+    assert (t.accuracy.to_numpy() > .9).tolist() == (keep > 0).tolist()
+    assert (t.same_answer.to_numpy() > .9).tolist() == (keep > 0).tolist()
+    assert (average(z[::2]).argmax(1) == y).mean() > .99
+    assert abs((average(z).argmax(1) == y).mean() - .5) < .1
     assert changes(average(z[:1]), average(z), y)[2] < 1e-6
 
 
@@ -406,17 +446,19 @@ def test_explorer(model, pics, logits, tfm, kind):
     for at in range(5):
         i = order[[0, 3, 6, 8, 11][at]]
         for k in (1, len(views)):
-            picture, says = e.at(picture=at, number=k)
+            picture, says = e.draw_at(picture=at, number=k)
             p = softmax(z[:k], axis=-1)[:, i].mean(0)
             sizes.add(picture.shape)
-            assert f'{p[y[i]]:.2f}: the answer' in says and pics.classes[y[i]] in says and ('right' if p.argmax() == y[i] else 'wrong') in says
+            assert f'{p[y[i]]:.2f}: the answer' in says
+            assert pics.classes[y[i]] in says
+            assert ('right' if p.argmax() == y[i] else 'wrong') in says
     assert len(sizes) == 1
-    assert (e.at(picture=2, number=1)[0] != e.at(picture=2, number=len(views))[0]).any()
+    assert (e.draw_at(picture=2, number=1)[0] != e.draw_at(picture=2, number=len(views))[0]).any()
 
 def test_explorer_draws_each_picture_s_own_views(model, pics, tfm):
     idx, views = pics.valid[:6], random_views(tfm)
     z = tta_logits(model, pics, views, idx)
     order = np.argsort(spread(z))
     e = view_explorer(pics, z, views, idx, n=6, cell=32)
-    picture, _ = e.at(picture=4, number=5)
+    picture, _ = e.draw_at(picture=4, number=5)
     for k, view in enumerate(views): assert (picture[:32, 36 * k:36 * k + 32] == view(pics.x[idx])[order[4]]).all()

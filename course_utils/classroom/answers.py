@@ -6,7 +6,7 @@ from filelock import FileLock, Timeout
 
 from course_utils.config import CourseError, home_dir
 
-PARTS = ('exercises', 'predictions', 'outcomes')  # of the record; names as they stand in files that learners have
+RECORD_PARTS = ('exercises', 'predictions', 'outcomes')  # of the record; names as they stand in files that learners have
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def _read(path: Path) -> dict:
             os.replace(path, damaged)
             print(f'{path} could not be read. It is kept as {damaged.name}, and a new one is begun.')
             record = {}
-    for part in PARTS: record.setdefault(part, {})
+    for part in RECORD_PARTS: record.setdefault(part, {})
     return record
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from course_utils.classroom.compare import WHERE_INTERVAL_LIES, as_number, as_numbers
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
-from course_utils.report.stats import difference, told
+from course_utils.report.stats import difference, verdict
 
 
 def transfer_run(r):
@@ -85,7 +85,7 @@ class HowLargeIsTheNewHead:
             return f'nn.Linear({f}, {c}) has {want:,} parameters, and you give {got:,.0f}.'
 
 
-def channels_first(x):
+def _channels_first(x):
     return x.transpose(0, 3, 1, 2)
 
 
@@ -148,12 +148,12 @@ class ATrapInTheInput:
         mean = rng.uniform(.3, .6, 3).round(3).tolist()
         std = rng.uniform(.15, .3, 3).round(3).tolist()
         got = as_numbers(answer(x, mean, std), (b, 3, h, w), 'The result')
-        want = channels_first((x / 255 - mean) / std)
+        want = _channels_first((x / 255 - mean) / std)
         is_right = np.allclose(got, want, atol=1e-4)
         has_right_numbers = np.allclose(np.sort(got, None), np.sort(want, None), atol=1e-4)
         if np.abs(got).max() > 100:
             return f'Your result reaches {np.abs(got).max():.0f}. Bytes go to 255, and the body wants 0…1 before mean and deviation.'
-        if np.allclose(got, channels_first(x / 255 / std - mean), atol=1e-4):
+        if np.allclose(got, _channels_first(x / 255 / std - mean), atol=1e-4):
             return f'Yours runs from {got.min():.2f} to {got.max():.2f}: the mean is taken off before the division by the deviation.'
         if has_right_numbers and not is_right:
             return f'The numbers are right and lie in wrong places: first {got.flat[0]:.2f} … {got.flat[-1]:.2f}. `reshape` cuts rows anew; moving axes takes `transpose` or `permute`.'
@@ -309,6 +309,6 @@ class WithoutTheSwitch:
         if fixed is alive or np.array_equal(fixed.probs, alive.probs):
             return f'These are the same run twice, or two that answer alike for all {len(fixed.targets)} pictures.'
         mean, low, high = difference(alive, fixed)
-        right_word = told(low, high)
+        right_word = verdict(low, high)
         if word != right_word:
             return f"You say '{word}'. The difference is {mean:+.1%}, and its interval, {low:+.1%} to {high:+.1%}, {WHERE_INTERVAL_LIES[right_word]}."

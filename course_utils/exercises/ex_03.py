@@ -75,7 +75,8 @@ class TheRatesOfASweep:
     @wrong('The factors')
     def uneven():
         def my_rates(start, end, n):
-            return np.exp(np.linspace(np.log(start) ** .5 if start > 1 else np.log(start), np.log(end), n) ** 1) if n < 3 else np.r_[start, np.linspace(start, end, n)[1:-1] ** 1.1, end]
+            inner = np.linspace(start, end, n)[1:-1] ** 1.1
+            return np.r_[start, inner, end]
 
     def check(answer, rng):
         start = float(10 ** rng.uniform(-7, -4))

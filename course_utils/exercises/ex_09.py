@@ -4,7 +4,7 @@ import numpy as np, pandas as pd
 from course_utils.classroom.compare import WHERE_INTERVAL_LIES, as_number, as_numbers, short_repr
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
-from course_utils.report.stats import Seeds, interval, told
+from course_utils.report.stats import Seeds, interval, verdict
 
 
 def with_transfer(r):
@@ -27,8 +27,8 @@ quantity(
 @exercise('09-1', 'Leave one rung out')
 class LeaveOneRungOut:
     """
-    The rungs above lie on augmentation. Does transfer need it? `climbed('+ transfer', dict(epochs=few),
-    without=['+ augmentation'])` are the settings without it. Train them with `own_seeds`, and put into
+    The rungs above lie on augmentation. Does transfer need it? `climbed('+ transfer',
+    without=['+ augmentation']).with_recipe(epochs=few)` is the rung without it. Train them with `own_seeds`, and put into
     `my_finding`: `mine['+ transfer']`, the `Seeds` of your runs **without** augmentation, and what the
     held-out pictures say of the one without:
 
@@ -39,26 +39,28 @@ class LeaveOneRungOut:
         'The difference is paired by seed and picture, and it needs an interval.',
         '`interval(without.right - with_it.right)`, from `course_utils.report.stats`.',
         "If the interval lies above nought: 'better'. Below: 'worse'. If it holds nought: 'not told "
-        "apart'. `told(low, high)` says just that.",
+        "apart'. `verdict(low, high)` says just that.",
     )
 
     def start():
-        my_finding = None  # (mine['+ transfer'], Seeds.of([climb(…, seed, limit) for seed in own_seeds]), '…')
+        my_finding = None  # (mine['+ transfer'], Seeds.from_runs([climb(…, seed, limit) for seed in own_seeds]), '…')
 
     def setup():
         import numpy as np
-        from course_utils.report.stats import Seeds, interval, told
-        def made(hits, first=0): return Seeds.of([a_run([.5] * 3, hits=hits + k, first=first) for k in range(2)])
+        from types import SimpleNamespace
+        from course_utils.report.stats import Seeds, interval, verdict
+        def made(hits, first=0): return Seeds.from_runs([a_run([.5] * 3, hits=hits + k, first=first) for k in range(2)])
         mine = {'+ transfer': made(400)}
-        own_seeds, limit, few, climbed = (0, 1), None, 1, lambda *a, **k: {}
-        climb = lambda settings, seed, limit: a_run([.5] * 3, hits=404 + seed, first=40)
+        own_seeds, limit, few = (0, 1), None, 1
+        climbed = lambda name, without: SimpleNamespace(with_recipe=lambda epochs: name)
+        climb = lambda rung, seed, limit: a_run([.5] * 3, hits=404 + seed, first=40)
         with_it, without, good = mine['+ transfer'], made(404, 40), made(500)
 
     def solution():
-        from course_utils.report.stats import interval, told
-        settings = climbed('+ transfer', dict(epochs=few), without=['+ augmentation'])
-        with_it, without = mine['+ transfer'], Seeds.of([climb(settings, seed, limit) for seed in own_seeds])
-        my_finding = with_it, without, told(*interval(without.right - with_it.right))
+        from course_utils.report.stats import interval, verdict
+        rung = climbed('+ transfer', without=['+ augmentation']).with_recipe(epochs=few)
+        with_it, without = mine['+ transfer'], Seeds.from_runs([climb(rung, seed, limit) for seed in own_seeds])
+        my_finding = with_it, without, verdict(*interval(without.right - with_it.right))
 
     @wrong('holds nought')
     def better_though_not_told_apart():
@@ -80,13 +82,13 @@ class LeaveOneRungOut:
     def other_word():
         my_finding = with_it, without, 'I think so'
 
-    @wrong('Seeds.of')
+    @wrong('Seeds.from_runs')
     def run_for_seeds():
         my_finding = with_it, a_run([.5] * 3), 'not told apart'
 
     @wrong('cannot be paired')
     def one_seed_only():
-        my_finding = with_it, Seeds.of([a_run([.5] * 3)]), 'not told apart'
+        my_finding = with_it, Seeds.from_runs([a_run([.5] * 3)]), 'not told apart'
 
     @wrong('three things')
     def no_word():
@@ -97,7 +99,7 @@ class LeaveOneRungOut:
             return 'Give three things in brackets: the `Seeds` with augmentation, those without, and a word.'
         augmented, bare, word = answer
         if not all(isinstance(seeds, Seeds) for seeds in (augmented, bare)):
-            return f'The first two should be `Seeds`, and are {short_repr(augmented)} and {short_repr(bare)}: `Seeds.of` makes one from a list of runs.'
+            return f'The first two should be `Seeds`, and are {short_repr(augmented)} and {short_repr(bare)}: `Seeds.from_runs` makes one from a list of runs.'
         if word not in WHERE_INTERVAL_LIES:
             return f"The word can be {', '.join(map(repr, WHERE_INTERVAL_LIES))}, and yours is '{word}'."
         if augmented.right.shape != bare.right.shape:
@@ -106,7 +108,7 @@ class LeaveOneRungOut:
             return f'These are the same runs twice, or two recipes with the same loss for all {augmented.right.shape[1]} pictures.'
         gain = bare.right - augmented.right
         low, high = interval(gain)
-        right_word = told(low, high)
+        right_word = verdict(low, high)
         if word != right_word:
             return f"You say '{word}'. The difference is {gain.mean():+.1%}, and its interval, {low:+.1%} to {high:+.1%}, {WHERE_INTERVAL_LIES[right_word]}."
 

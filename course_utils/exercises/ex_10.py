@@ -4,7 +4,7 @@ import numpy as np
 from course_utils.classroom.compare import as_number, as_numbers, short_repr
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
-from course_utils.techniques.imbalance import adjust, rates
+from course_utils.techniques.imbalance import adjust, class_rates
 
 
 def worst_elsewhere(r):
@@ -95,7 +95,7 @@ def random_answers(rng, n, rare):
         y = np.r_[[0, 1, 2] * 4, rng.choice(3, n, p=chances)]
         named = np.where(rng.random(len(y)) < .6, y, rng.permutation(y))
         named[:6] = [rare, (rare + 1) % 3] * 3
-        true = rates(named, y, rare)
+        true = class_rates(named, y, rare)
         shares = np.sort([true['recall'], true['precision'], (named == y).mean()])
         differ = np.diff(shares).min() > .005
     return named, y, true
@@ -299,7 +299,7 @@ class ToldApartByPixelsAlone:
 
     def setup():
         import numpy as np
-        from course_utils.techniques.dataset_shift import told_apart, auc
+        from course_utils.techniques.dataset_shift import told_apart
 
     def solution():
         def told_by_pixels(a, b):

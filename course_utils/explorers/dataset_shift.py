@@ -7,7 +7,7 @@ from course_utils.show.draw import add_border, grid
 from course_utils.show.explorer import Explorer, Slider
 from course_utils.show.palette import BLUE, GREEN, GREY, ORANGE, PINK
 from course_utils.techniques.dataset_shift import relight
-from course_utils.techniques.imbalance import alarm_cost, rates
+from course_utils.techniques.imbalance import alarm_cost, class_rates
 
 
 def rare_explorer(
@@ -63,7 +63,7 @@ def threshold_explorer(
 
     def rates_with(threshold):
         alarm = (p >= threshold).astype(int)
-        return rates(alarm, hit.astype(int), 1, weight)
+        return class_rates(alarm, hit.astype(int), 1, weight)
 
     rows = [rates_with(threshold) for threshold in thresholds]
     recall = [row['recall'] for row in rows]

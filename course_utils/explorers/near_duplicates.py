@@ -8,7 +8,9 @@ from course_utils.show.canvas import Canvas
 from course_utils.show.draw import grid
 from course_utils.show.explorer import Explorer, Slider
 from course_utils.show.palette import BLUE, GREY, ORANGE
-from course_utils.techniques.near_duplicates import NEAR, altered, dhash, distances, plural
+from course_utils.show.words import plural
+from course_utils.techniques.copies import altered
+from course_utils.techniques.near_duplicates import NEAR, dhash, distances
 
 COPIES = 'encoded again', 'half the size', 'brighter', 'cropped'  # those of `altered` that a hash can find
 MAX_OTHERS = 5000                                                 # pairs that nobody made: so many of the nearest are kept

@@ -6,7 +6,7 @@ from course_utils.show.explorer import Explorer, Slider
 from course_utils.show.palette import BLUE, FADED, GREEN, ORANGE
 from course_utils.techniques.schedules import SGDR, stops_after
 
-STEPS = 16  # points of the drawn schedule in an epoch
+DRAWN_STEPS = 16  # points of the drawn schedule in an epoch
 
 
 def schedule_designer(
@@ -14,13 +14,13 @@ def schedule_designer(
 ) -> Explorer:
     "Sliders for a schedule with warm restarts, its curve, its total length, and a warning."
     canvas = Canvas((0, longest), (0, 1.06), 'epoch', 'share of the highest rate', width=760)
-    steps = np.arange(longest * STEPS)
-    epoch_of_step = steps / STEPS
+    steps = np.arange(longest * DRAWN_STEPS)
+    epoch_of_step = steps / DRAWN_STEPS
 
     def draw(first, mult, low, decay, epochs):
         schedule = SGDR(first, mult, low, decay)
-        rates = np.array([schedule(step, STEPS) for step in steps.tolist()])
-        is_run = steps <= epochs * STEPS
+        rates = np.array([schedule(step, DRAWN_STEPS) for step in steps.tolist()])
+        is_run = steps <= epochs * DRAWN_STEPS
         lines = [
             (epoch_of_step, rates, FADED, 1),
             (epoch_of_step[is_run], rates[is_run], BLUE, 2),

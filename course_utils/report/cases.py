@@ -1,18 +1,26 @@
-"""What the four case studies share: how they find their pictures, which of them may be shown, and the table of article, reproduction and course."""
-import json, os, time
+"""What the four case studies share: their pictures and which of them may be shown, trainings over seeds, and the table of article,
+reproduction and course."""
 from dataclasses import replace
 
 import pandas as pd
 
-from course_utils.config import CourseError, data_dir, profile, results_dir, write_whole
+from course_utils.config import CourseError, data_dir, profile
 from course_utils.data.pictures import Pictures, load_pictures
-from course_utils.data.sources import about, data_names, how_many
+from course_utils.data.sources import data_facts, data_names, subset_note
 from course_utils.report.cards import Card, at_a_glance
-from course_utils.report.results import read_results
+from course_utils.report.results import is_recorded, read_results, record_run
 from course_utils.report.stats import Seeds, interval
-from course_utils.training.learner import device_name, versions
+from course_utils.training.learner import device_name
+from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
 
+pd.set_option('display.max_colwidth', None)  # a table says in words what was trained, and pandas would cut them short
+
+CASE_COLUMNS = ['data', 'accuracy', 'low', 'high', 'device', 'minutes', 'seeds', 'what']  # of `case_table`
+GAINS = ['accuracy', 'gain', 'low', 'high', 'loss_change', 'loss_low', 'loss_high', 'seeds']  # what a case shows of `gains`
+
+
+# ---- the pictures ----
 
 class NotFetched(CourseError):
     "The case's data set is not on this machine. `make lessons` passes over such a case."
@@ -20,127 +28,173 @@ class NotFetched(CourseError):
 
 def case_source(
     name: str,           # as `make data` calls it, `cats_dogs`
-    instead: tuple=(),   # names that may stand in, the first that is there
+    stand_ins: tuple=(), # names that may stand in, the first that is there
 ) -> str:
     "The name of the case's data set, or of its stand-in. Raises `NotFetched` where neither is there."
-    there = data_names()
-    for n in (name, *instead):
-        if n in there: return n
+    fetched = data_names()
+    for candidate in (name, *stand_ins):
+        if candidate in fetched: return candidate
     raise NotFetched(f"The pictures of {name} have not been fetched: make data NAME={name} fetches them, and make data NAME={name} MIRROR=folder a classroom's smaller version.")
 
 
 def case_pictures(
-    name: str, size: int=64, limit: int | None=None,  # see `load_pictures`
-    instead: tuple=(),                                # see `case_source`
+    name: str,
+    size: int=64,            # see `load_pictures`
+    limit: int | None=None,  # see `load_pictures`
+    stand_ins: tuple=(),     # see `case_source`
 ) -> Pictures:
     "The case's pictures, with the split that `make data` made."
-    return load_pictures(case_source(name, instead), size=size, limit=limit)
+    return load_pictures(case_source(name, stand_ins), size=size, limit=limit)
 
 
 def case_card(
     case: str,     # the notebook's name without ending
     article: str,  # its title
-    need: str, able: str,
-    instead: tuple=(),
+    need: str,     # what the learner should know or have
+    able: str,     # what the learner will be able to do
+    stand_ins: tuple=(),  # see `case_source`
 ) -> Card:
     "The card at the top: minutes, the pictures and whether they are all of them, their licence."
-    source = case_source(case, instead)
-    card, d = at_a_glance(case, need, able, source), about(source)
-    card.rows |= {'Pictures': f'{how_many(source)}.' if d else f'{source}: {data_dir()/source}', 'Licence': f"{d.get('licence', 'not known')}. {d.get('page', '')}",
-                  'Article': article}
+    source = case_source(case, stand_ins)
+    facts = data_facts(source)
+    pictures = f'{subset_note(source)}.' if facts else f'{source}: {data_dir()/source}'
+    licence = f"{facts.get('licence', 'not known')}. {facts.get('page', '')}"
+    card = at_a_glance(case, need, able, source)
+    card.rows |= {'Pictures': pictures, 'Licence': licence, 'Article': article}
     return card
 
 
-class only_here:
+class learner_only:
     """Shows `thing`, a figure that holds photographs of others, in a learner's own session. Where `make lessons` runs the case, whose
     outputs may be published, a sentence takes its place."""
-    def __init__(self, thing): self.thing = thing
-    def _repr_mimebundle_(self, **kw):
-        bundle = self.thing._repr_mimebundle_(**kw)  # drawn in any case: what is not shown is still tried
-        if not os.environ.get('COURSE_RESULTS'): return bundle
-        return {'text/plain': f"{bundle.get('text/plain', '')}\nPictures are shown when you run this: they are not ours to publish.".strip()}
+    def __init__(self, thing):
+        self.thing = thing
 
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = self.thing._repr_mimebundle_(**kwargs)  # drawn in any case: what is not shown is still tried
+        if not is_recorded(): return bundle
+        words = f"{bundle.get('text/plain', '')}\nPictures are shown when you run this: they are not ours to publish."
+        return {'text/plain': words.strip()}
+
+
+# ---- trainings ----
 
 def case_seeds() -> int:
     "How many seeds this profile can afford."
     return profile().pick(smoke=1, cpu=2, gpu=3)
 
 
-def over_seeds(
-    pics: Pictures, arch: str, epochs: int,
-    n: int | None=None,   # seeds; None: `case_seeds()`
-    **settings            # see `train`
-) -> list:  # a `Run` a seed, without their Learners, which would hold the pictures several times over
-    "Trains one setting with several seeds. Finished runs are kept."
-    settings = dict(keep=True, quiet=True) | settings
-    return [replace(train(pics, arch, epochs, seed=s, **settings), learn=None) for s in range(n or case_seeds())]
+def train_seeds(
+    pics: Pictures,
+    recipe: Recipe,      # its own seed does not count
+    n: int | None=None,  # seeds; None: `case_seeds()`
+) -> list:               # a `Run` a seed
+    "Trains one recipe with several seeds. Finished runs are kept."
+    runs = []
+    for seed in range(n or case_seeds()):
+        run = train(pics, replace(recipe, seed=seed), keep=True, quiet=True)
+        runs.append(replace(run, learn=None))  # a Learner holds the pictures: several would hold them several times over
+    return runs
 
-pd.set_option('display.max_colwidth', None)  # a table says in words what was trained, and pandas would cut them short
 
-COLUMNS = ['data', 'accuracy', 'low', 'high', 'device', 'minutes', 'seeds', 'what']
-
+# ---- the table of article, reproduction and course ----
 
 def published(
-    what: str,                     # model, protocol and source, in words
-    data: str='', accuracy=None,   # `16,000 + 4,000`; a share
-    device: str='', minutes=None, seeds=None,
+    description: str,               # model, protocol and source, in words
+    data: str='',                   # `16,000 + 4,000`
+    accuracy: float | None=None,    # a share
+    device: str='',
+    minutes: float | None=None,
+    seeds: int | None=None,
 ) -> dict:
     "The article's row. What the article does not say stays empty."
-    return dict(what=what, data=data, accuracy=accuracy, device=device, minutes=minutes, seeds=seeds)
+    return dict(what=description, data=data, accuracy=accuracy, device=device, minutes=minutes, seeds=seeds)
 
 
 def measured_row(
-    runs: list,      # `Run`s, one a seed, or `Seeds`
-    pics: Pictures,  # those they were trained on
-    what: str,       # model and recipe, in words
+    runs: list,                  # `Run`s, one a seed, or `Seeds`
+    pics: Pictures,              # those they were trained on
+    description: str,            # model and recipe, in words
     minutes: float | None=None,  # None: the median training's
 ) -> dict:
     "A row of this run: accuracy over seeds and pictures with its 95 % interval, pictures, device, minutes of one training, seeds."
-    s = runs if isinstance(runs, Seeds) else Seeds.of(runs)
-    accuracy, low, high = s.accuracy
-    return dict(what=f'{what}; {pics.size} px', data=f'{len(pics.train):,} + {len(pics.valid):,}', accuracy=accuracy, low=low, high=high,
-                device=device_name(), minutes=s.seconds / 60 if minutes is None else minutes, seeds=len(s.right))
+    seeds = runs if isinstance(runs, Seeds) else Seeds.from_runs(runs)
+    accuracy, low, high = seeds.accuracy
+    return dict(
+        what=f'{description}; {pics.size} px',
+        data=f'{len(pics.train):,} + {len(pics.valid):,}',
+        accuracy=accuracy,
+        low=low,
+        high=high,
+        device=device_name(),
+        minutes=seeds.seconds / 60 if minutes is None else minutes,
+        seeds=len(seeds.right),
+    )
 
 
 def case_table(
-    case: str,
-    article: dict,        # from `published`
-    **rows                # `reproduction=` and `course=`, from `measured_row`
+    case: str,       # the notebook's name without ending
+    article: dict,   # from `published`
+    **rows           # `reproduction=` and `course=`, from `measured_row`
 ) -> pd.DataFrame:
     "Article, reproduction, course: of this run, and of what was kept at the profiles cpu and gpu. `data` is training + validation pictures."
-    here, kept = profile().name, read_results(f'case_{case}').get('runs', {})
+    current = profile().name
+    recorded = read_results(f'case_{case}').get('runs', {})
     table = {('article', ''): article}
-    for name in dict.fromkeys((here, 'cpu', 'gpu')):
-        of = rows if name == here else kept.get(name, {}).get('table', {})
-        for who in ('reproduction', 'course'): table[who, f"profile {name}{', this run' * (name == here)}"] = of.get(who, {})
-    t = pd.DataFrame(list(table.values()), index=pd.MultiIndex.from_tuples(table), columns=COLUMNS)
-    share, number = (lambda v: f'{v:.1%}'), (lambda v: f'{v:.2g}' if v < 10 else f'{v:.0f}')
-    return t.assign(**{c: [('' if v is None or pd.isna(v) else f(v)) for v in t[c]] for c, f in dict(
-        dict.fromkeys(COLUMNS, str), accuracy=share, low=share, high=share, minutes=number, seeds=lambda v: f'{v:.0f}').items()})
-
-GAINS = ['accuracy', 'gain', 'low', 'high', 'loss_change', 'loss_low', 'loss_high', 'seeds']  # what a case shows of `gains`
+    for name in dict.fromkeys((current, 'cpu', 'gpu')):
+        of_profile = rows if name == current else recorded.get(name, {}).get('table', {})
+        label = f'profile {name}, this run' if name == current else f'profile {name}'
+        for kind in ('reproduction', 'course'): table[kind, label] = of_profile.get(kind, {})
+    index = pd.MultiIndex.from_tuples(table)
+    return cells_in_words(pd.DataFrame(list(table.values()), index=index, columns=CASE_COLUMNS))
 
 
-def means(of: dict) -> pd.DataFrame:
-    "From name → one number a picture, a row a name: their mean and its 95 % interval, as `dots` wants them."
-    return pd.DataFrame({name: [v.mean(), *interval(v)] for name, v in of.items()}, index=['mean', 'low', 'high']).T
+def cells_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    "The table's numbers as they are shown; what is not known stays empty."
+    percent = '{:.1%}'.format
+    formats = dict(accuracy=percent, low=percent, high=percent, minutes=short_minutes, seeds='{:.0f}'.format)
+    columns = {}
+    for name in CASE_COLUMNS:
+        to_words = formats.get(name, str)
+        columns[name] = ['' if pd.isna(value) else to_words(value) for value in table[name]]
+    return table.assign(**columns)
 
 
-def plain(table: pd.DataFrame) -> dict:  # row → column → number
-    "The numbers of a table, for JSON."
-    name = lambda k: ' against '.join(k) if isinstance(k, tuple) else str(k)
-    return {name(k): {c: float(v) for c, v in row.items() if not isinstance(v, str)} for k, row in zip(table.index, table.to_dict('records'))}
+def short_minutes(minutes: float) -> str:
+    "Two digits under ten minutes, else whole ones."
+    return f'{minutes:.2g}' if minutes < 10 else f'{minutes:.0f}'
+
+
+# ---- numbers ----
+
+def means(
+    values: dict,     # name → one number a picture, `(N,)`
+) -> pd.DataFrame:    # a row a name: `mean`, `low`, `high`
+    "The mean of each and its 95 % interval, as `dots` wants them."
+    rows = {name: [v.mean(), *interval(v)] for name, v in values.items()}
+    return pd.DataFrame(rows, index=['mean', 'low', 'high']).T
+
+
+def table_numbers(
+    table: pd.DataFrame,
+) -> dict:  # row → column → number
+    "The numbers of a table, for JSON. A row of `gains` that has two names is called 'a against b'."
+    numbers = {}
+    for key, row in zip(table.index, table.to_dict('records')):
+        name = ' against '.join(key) if isinstance(key, tuple) else str(key)
+        in_numbers = {column: value for column, value in row.items() if not isinstance(value, str)}
+        numbers[name] = {column: float(value) for column, value in in_numbers.items()}
+    return numbers
 
 
 def record_case(
-    case: str, pics: Pictures,
-    table: dict,    # `dict(reproduction=…, course=…)`, from `measured_row`
-    **numbers       # what else was measured, JSON
+    case: str,       # the notebook's name without ending
+    pics: Pictures,
+    table: dict,     # `dict(reproduction=…, course=…)`, from `measured_row`
+    **numbers        # what else was measured, JSON
 ):
     "Writes what was measured to `results/case_NAME.json`, by profile, with pictures, device and versions. Only where `make lessons` runs the case."
-    if not os.environ.get('COURSE_RESULTS'): return
-    name, d = f'case_{case}', about(pics.name)
-    kept = read_results(name)
-    kept.setdefault('runs', {})[profile().name] = dict(numbers, table=table, source=pics.name, subset=d.get('subset'), pictures=d.get('pictures', len(pics)),
-                                                      device=device_name(), versions=versions(), date=time.strftime('%Y-%m-%d'))
-    write_whole(results_dir()/f'{name}.json', json.dumps(kept, indent=1, sort_keys=True) + '\n')
+    facts = data_facts(pics.name)
+    n_pictures = facts.get('pictures', len(pics))
+    row = dict(numbers, table=table, source=pics.name, subset=facts.get('subset'), pictures=n_pictures)
+    record_run(f'case_{case}', profile().name, row)

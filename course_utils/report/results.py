@@ -1,5 +1,15 @@
-"""Figures with a description, grids of pictures, curves, and the numbers that cards and tables read."""
+"""The store of measured numbers: `results/NAME.json`, read and written in one step, and a row that says on what it was measured.
+
+Lessons and case studies write by `record` and `record_case`, the scripts by `write_results`. A row made by `result_row` holds
+numbers, device, versions and date. Four kinds of table lie in results/:
+
+lesson_NN, case_NAME    {"headline": …, "runs": {"solar cpu": row, …}}
+transfer, ladder, …     {"runs": {name of a run: row, …}}, a line each, in the order of the experiment
+bench, gpu_report       {name of a row: row, …}, in the order of the page
+lessons                 {lesson: {profile: seconds and what was predicted}}
+"""
 import json, os, time
+from pathlib import Path
 
 import numpy as np
 
@@ -8,33 +18,65 @@ from course_utils.report.stats import Seeds
 from course_utils.training.learner import device_name, versions
 
 
-def read_results(name: str) -> dict:
+# ---- read and write ----
+
+def results_path(name: str | Path) -> Path:
+    "`results/NAME.json`; a path stays as it is."
+    return name if isinstance(name, Path) else results_dir()/f'{name}.json'
+
+
+def read_results(
+    name: str | Path,  # `ladder`, or a file
+) -> dict:
     "What `results/NAME.json` holds, or nothing where it has not been measured."
-    path = results_dir()/f'{name}.json'
-    return json.loads(path.read_text()) if path.exists() else {}
+    path = results_path(name)
+    return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
 
 
-def measured(
-    name: str,  # an experiment of data_scripts/measure.py
-) -> dict:      # name of a setting → `Seeds`; empty where nothing was measured
-    "What `results/NAME.json` holds of an experiment: the seeds that all its settings share."
-    runs, by = read_results(name).get('runs', {}).values(), {}
-    for r in runs:
-        for field in (f for f in r if f.endswith('right')):  # `ensemble_right` is a second answer of the same training
-            answer = field.removesuffix('right')
-            arm = ', '.join([r['settings']['arm']] + [answer.strip('_')] * bool(answer))
-            by.setdefault(arm, {})[r['settings']['seed']] = [int(v) for v in r[field]], r[f'{answer}loss'], r['seconds']
-    common = sorted(set.intersection(*map(set, by.values()))) if by else []
-    stack = lambda rows: Seeds(*(np.array(v, float) for v in rows[:2]), float(np.median(rows[2])))
-    return {arm: stack(list(zip(*(rs[s] for s in common)))) for arm, rs in by.items() if common}
+def write_results(
+    name: str | Path,  # `ladder`, or a file
+    table: dict,       # JSON
+    *,
+    sort: bool=True,   # keys by name; False: in the order they have
+    lines: bool=False, # a line for each of `table['runs']`, which is all there is: for thousands of numbers a row
+):
+    "Writes `results/NAME.json` in one step: a reader sees the old file or the new one."
+    if lines: text = lines_of_runs(table['runs'])
+    else: text = json.dumps(table, indent=1, sort_keys=sort, ensure_ascii=False)
+    write_whole(results_path(name), text + '\n')
 
 
-def measured_on(name: str) -> str:
-    "On what an experiment was measured, in a sentence; how to measure it where it was not."
-    runs = list(read_results(name).get('runs', {}).values())
-    if not runs: return f"Not measured yet: make measure ONLY={name.split('_')[0]}"
-    seeds, r = len({r['settings']['seed'] for r in runs}), runs[0]
-    return f"Measured on {r['data'].split()[0]}, {len(r['right'])} held-out pictures, {seeds} seeds, {r['device']}, torch {r['versions']['torch']}, {r['date']}."
+def lines_of_runs(runs: dict) -> str:
+    "`{\"runs\": …}` as JSON, a line a run."
+    def to_json(value): return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    lines = [f' {to_json(name)}: {to_json(run)}' for name, run in runs.items()]
+    return '{"runs": {\n' + ',\n'.join(lines) + '\n}}'
+
+
+def result_row(
+    **numbers  # what was measured, JSON
+) -> dict:
+    "A row of results: the numbers, and on what they were measured."
+    return dict(numbers, device=device_name(), versions=versions(), date=time.strftime('%Y-%m-%d'))
+
+
+def is_recorded() -> bool:
+    "Are numbers written down here? Only where `make lessons` runs the notebook."
+    return bool(os.environ.get('COURSE_RESULTS'))
+
+
+def record_run(
+    name: str,        # of the file: `lesson_00`, `case_cats_dogs`
+    key: str,         # what the numbers belong to: data and profile
+    numbers: dict,    # what was measured, JSON
+    headline: str='', # one clause for the README's table; '': the one that is there stays
+):
+    "Puts a row among the `runs` of `results/NAME.json`, in place of the one with the same key. Only where `make lessons` runs the notebook."
+    if not is_recorded(): return
+    table = read_results(name)
+    table.setdefault('runs', {})[key] = result_row(**numbers)
+    if headline: table['headline'] = headline
+    write_results(name, table)
 
 
 def record(
@@ -44,8 +86,56 @@ def record(
     **numbers               # what was measured, JSON
 ):
     "Writes measured numbers to `results/lesson_NN.json`, with profile, device and versions."
-    if not os.environ.get('COURSE_RESULTS'): return
-    name, kept = f'lesson_{lesson}', read_results(f'lesson_{lesson}')
-    kept.setdefault('runs', {})[f'{data} {profile().name}'] = dict(numbers, device=device_name(), versions=versions(), date=time.strftime('%Y-%m-%d'))
-    if headline and data.startswith('solar') and profile().name == 'cpu': kept['headline'] = headline
-    write_whole(results_dir()/f'{name}.json', json.dumps(kept, indent=1, sort_keys=True) + '\n')
+    # the README tells of the course's own pictures, on a machine that a learner has
+    is_headline = data.startswith('solar') and profile().name == 'cpu'
+    record_run(f'lesson_{lesson}', f'{data} {profile().name}', numbers, headline if is_headline else '')
+
+
+# ---- experiments: data_scripts writes them, a row a training ----
+
+def measured(
+    name: str,  # an experiment that `make measure` runs: `ladder`, `rates`, …
+) -> dict:      # name of a setting → `Seeds`; empty where nothing was measured
+    "What `results/NAME.json` holds of an experiment: the seeds that all its settings share."
+    by_setting = answers_by_setting(read_results(name).get('runs', {}).values())
+    if not by_setting: return {}
+    common = sorted(set.intersection(*map(set, by_setting.values())))
+    if not common: return {}
+    settings = {}
+    for setting, by_seed in by_setting.items():
+        settings[setting] = seeds_of([by_seed[seed] for seed in common])
+    return settings
+
+
+def answers_by_setting(
+    runs,     # rows of an experiment
+) -> dict:    # name of a setting → seed → (right or not, loss, seconds)
+    "The answers of every run. `ensemble_right` is a second answer of the same training, and a setting of its own."
+    by_setting = {}
+    for run in runs:
+        for field in run:
+            if not field.endswith('right'): continue
+            prefix = field.removesuffix('right')  # '' or 'ensemble_'
+            setting = run['settings']['arm'] + (f", {prefix.strip('_')}" if prefix else '')
+            right = [int(v) for v in run[field]]
+            by_seed = by_setting.setdefault(setting, {})
+            by_seed[run['settings']['seed']] = (right, run[f'{prefix}loss'], run['seconds'])
+    return by_setting
+
+
+def seeds_of(
+    answers: list,  # (right or not, loss, seconds) of each seed
+) -> Seeds:
+    "The answers of several seeds, one upon the other."
+    right, loss, seconds = zip(*answers)
+    return Seeds(np.array(right, float), np.array(loss, float), float(np.median(seconds)))
+
+
+def measured_on(name: str) -> str:
+    "On what an experiment was measured, in a sentence; how to measure it where it was not."
+    runs = list(read_results(name).get('runs', {}).values())
+    if not runs: return f"Not measured yet: make measure ONLY={name.split('_')[0]}"
+    n_seeds = len({run['settings']['seed'] for run in runs})
+    first = runs[0]
+    return (f"Measured on {first['data'].split()[0]}, {len(first['right'])} held-out pictures, {n_seeds} seeds, "
+            f"{first['device']}, torch {first['versions']['torch']}, {first['date']}.")

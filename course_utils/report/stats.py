@@ -1,11 +1,68 @@
-"""Figures with a description, grids of pictures, curves, and the numbers that cards and tables read."""
+"""What measured numbers say: bootstrap intervals over pictures and seeds, paired differences, and a verdict in words."""
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np, pandas as pd
 from scipy.special import ndtri, stdtrit
 
-from course_utils.training.run import Run
+from course_utils.config import CourseError
+from course_utils.training.run import Run, cross_entropy
+
+
+def bootstrap_means(
+    values: np.ndarray,  # `(pictures,)`, or `(seeds, pictures)`
+    n: int=2000,         # resamples
+    seed: int=0,
+) -> np.ndarray:         # `(n,)`
+    """Means over pictures drawn anew with replacement (Efron 1979) and, where there are rows, over rows drawn anew too.
+    Arrays of one shape are drawn alike, so a statistic of two of them, such as a ratio of means, is paired."""
+    rng = np.random.default_rng(seed)
+    if values.ndim == 1:
+        places = rng.integers(len(values), size=(n, len(values)))
+        return values[places].mean(1)
+    n_seeds, n_pictures = values.shape
+    seed_weights = draw_weights(n_seeds, n, rng)
+    picture_weights = draw_weights(n_pictures, n, rng)
+    return ((seed_weights @ values) * picture_weights).sum(1)
+
+
+def draw_weights(k: int, n: int, rng) -> np.ndarray:  # `(n, k)`, each row sums to 1
+    "How often each of `k` things is drawn in `n` resamples, as weights: a product of matrices takes the place of n copies."
+    return rng.multinomial(k, np.full(k, 1 / k), n) / k
+
+
+def quantile_interval(
+    samples: np.ndarray,  # `(n,)` bootstrap values of a statistic
+    level: float=.95,
+) -> tuple[float, float]:
+    "The middle `level` of them (Efron's percentile interval)."
+    tail = (1 - level) / 2
+    low, high = np.quantile(samples, [tail, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def few_seeds_factor(
+    values: np.ndarray,  # `(seeds, pictures)`
+    level: float=.95,
+) -> float:              # 1 or more
+    """By how much an interval from the bootstrap must be wider because seeds are few: t(ν) / z, Student's quantile over the normal
+    one. With s = var(means of the k seeds) / k and p = var(means of the N pictures) / N, Welch (1947, Biometrika 34) and
+    Satterthwaite (1946, Biometrics Bulletin 2) give ν = (s + p)² / (s² / (k − 1)) degrees of freedom for both together.
+    Where seeds do not differ at all it is 1."""
+    n_seeds, n_pictures = values.shape
+    seed_variance = values.mean(1).var(ddof=1) / n_seeds if n_seeds > 1 else 0.
+    if not seed_variance: return 1.
+    picture_variance = values.mean(0).var(ddof=1) / n_pictures if n_pictures > 1 else 0.
+    freedom = (seed_variance + picture_variance)**2 / (seed_variance**2 / (n_seeds - 1))
+    upper = (1 + level) / 2
+    return stdtrit(freedom, upper) / ndtri(upper)
+
+
+def spread_seeds(values: np.ndarray) -> np.ndarray:
+    "Moves the means of k seeds apart by √(k / (k − 1)): drawn with replacement they lie closer together than k − 1 would allow."
+    n_seeds = len(values)
+    seed_means = values.mean(1, keepdims=True)
+    return values + ((n_seeds / (n_seeds - 1))**.5 - 1) * (seed_means - values.mean())
 
 
 def interval(
@@ -13,55 +70,83 @@ def interval(
     level: float=.95,
     n: int=2000,        # resamples
     seed: int=0,
-    few: bool=True,     # make it wider where seeds are few?
+    widen: bool=True,   # make it wider where seeds are few?
 ) -> tuple[float, float]:
-    """Bootstrap interval of the mean (Efron 1979): the range of means over resampled pictures and, where there are rows, over resampled seeds too.
-    A few seeds show too little of how much seeds differ, so it is made wider by Student's t, for the degrees of freedom that Welch and
-    Satterthwaite give for seeds and pictures together. Two or three seeds that differ much are too
-    few even so; where seeds hardly differ it is wider than it need be."""
-    values, rng = np.asarray(values, float), np.random.default_rng(seed)
-    if values.ndim == 1: means = values[rng.integers(len(values), size=(n, len(values)))].mean(1)
-    else:
-        k, pictures = values.shape
-        mean, of_seeds, wider = values.mean(), values.mean(1, keepdims=True), 1.
-        if few and k > 1 and (by_seeds := of_seeds.var(ddof=1) / k):
-            by_pictures = values.mean(0).var(ddof=1) / pictures if pictures > 1 else 0.
-            wider = stdtrit((by_seeds + by_pictures)**2 / (by_seeds**2 / (k - 1)), (1 + level) / 2) / ndtri((1 + level) / 2)
-            values = values + ((k / (k - 1))**.5 - 1) * (of_seeds - mean)  # what is drawn again lies closer together than k - 1 would allow
-        # how often each seed and each picture is drawn, as weights
-        drawn = [rng.multinomial(m, np.full(m, 1 / m), n) / m for m in values.shape]
-        means = mean + wider * (((drawn[0] @ values) * drawn[1]).sum(1) - mean)
-    return tuple(float(q) for q in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
+    """Bootstrap interval of the mean: the range of means over resampled pictures and, where there are rows, over resampled seeds
+    too. A few seeds show too little of how much seeds differ, so it is made wider by `few_seeds_factor`. Two or three seeds that
+    differ much are too few even so; where seeds hardly differ it is wider than it need be."""
+    values = np.asarray(values, float)
+    if values.ndim == 1: return quantile_interval(bootstrap_means(values, n, seed), level)
+    mean = values.mean()
+    factor = 1.
+    seeds_differ = len(values) > 1 and values.mean(1).var(ddof=1) > 0
+    if widen and seeds_differ:
+        factor = few_seeds_factor(values, level)
+        values = spread_seeds(values)
+    means = mean + factor * (bootstrap_means(values, n, seed) - mean)
+    return quantile_interval(means, level)
 
 
-def right(run: Run) -> np.ndarray:
+def relative_change(
+    small, large,   # losses of the same pictures by two models: `(pictures,)`, or `(seeds, pictures)`
+    n: int=2000,    # resamples
+    seed: int=0,
+) -> tuple[float, float, float]:  # mean of `large` over mean of `small`, less one; its 95 % interval
+    """By what share the mean loss changes from one model to another. Bootstrap over pictures, and over seeds where there are rows;
+    paired. Raises `CourseError` where the losses are not of the same pictures and seeds."""
+    small = np.atleast_2d(np.asarray(small, float))
+    large = np.atleast_2d(np.asarray(large, float))
+    if small.shape != large.shape:
+        raise CourseError(f'The losses have shapes {small.shape} and {large.shape}, but they must be of the same pictures and seeds.')
+    changes = bootstrap_means(large, n, seed) / bootstrap_means(small, n, seed) - 1
+    low, high = np.quantile(changes, [.025, .975])
+    return float(large.mean() / small.mean() - 1), float(low), float(high)
+
+
+def is_right(run: Run) -> np.ndarray:  # `(N_valid,)`
     "1 for every validation picture the run names right, else 0."
     return (run.probs.argmax(1) == run.targets).astype(float)
 
 
-def losses(run: Run) -> np.ndarray:
+def losses(run: Run) -> np.ndarray:  # `(N_valid,)`
     "Cross-entropy of every validation picture."
-    return -np.log(run.probs[np.arange(len(run.targets)), run.targets].clip(1e-12))
+    return cross_entropy(run.probs, run.targets)
 
 
 def compare(
-    runs: dict,  # name → `Run`, all on the same validation pictures
+    runs: dict,        # name → `Run`, all on the same validation pictures
 ) -> pd.DataFrame:
     "A row per run. `low` and `high` bound the 95 % interval of validation accuracy, `loss_low` and `loss_high` that of the loss."
-    def row(r):
-        train, (low, high), (loss_low, loss_high) = r.history.train_accuracy.iloc[-1], interval(right(r)), interval(losses(r))
-        return dict(epochs=len(r.history), train_accuracy=train, valid_accuracy=r.accuracy, low=low, high=high, gap=train - r.accuracy,
-                    valid_loss=losses(r).mean(), loss_low=loss_low, loss_high=loss_high, seconds=r.seconds)
-    return pd.DataFrame({name: row(r) for name, r in runs.items()}).T.round(3).astype(dict(epochs=int)).round(dict(seconds=0))
+    table = pd.DataFrame({name: compare_row(run) for name, run in runs.items()}).T
+    return table.round(3).astype(dict(epochs=int)).round(dict(seconds=0))
+
+
+def compare_row(run: Run) -> dict:
+    "One run in numbers, for `compare`."
+    train_accuracy = run.history.train_accuracy.iloc[-1]
+    low, high = interval(is_right(run))
+    loss_low, loss_high = interval(losses(run))
+    return dict(
+        epochs=len(run.history),
+        train_accuracy=train_accuracy,
+        valid_accuracy=run.accuracy,
+        low=low,
+        high=high,
+        gap=train_accuracy - run.accuracy,
+        valid_loss=losses(run).mean(),
+        loss_low=loss_low,
+        loss_high=loss_high,
+        seconds=run.seconds,
+    )
 
 
 def difference(
-    a: Run, b: Run,   # two runs on the same validation pictures
-    of=right,         # what is compared, picture by picture: `right` or `losses`
+    a: Run, b: Run,     # two runs on the same validation pictures
+    score=is_right,     # what is compared, picture by picture: `is_right` or `losses`
 ) -> tuple[float, float, float]:  # mean of a − b, and its 95 % interval
     "How much `a` differs from `b`, paired: the pictures that both find hard cancel out."
-    d = of(a) - of(b)
-    return float(d.mean()), *interval(d)
+    differences = score(a) - score(b)
+    return float(differences.mean()), *interval(differences)
 
 
 @dataclass
@@ -74,31 +159,62 @@ class Seeds:
     @cached_property
     def accuracy(self) -> tuple[float, float, float]:
         "The share named right, and its 95 % interval."
-        return float(self.right.mean()), *np.clip(interval(self.right), 0, 1).tolist()
+        low, high = np.clip(interval(self.right), 0, 1).tolist()
+        return float(self.right.mean()), low, high
 
     @classmethod
-    def of(cls, runs) -> 'Seeds':
+    def from_runs(cls, runs) -> 'Seeds':
         "Of `Run`s, one a seed."
-        return cls(np.array([right(r) for r in runs]), np.array([losses(r) for r in runs]), float(np.median([r.seconds for r in runs])))
+        right = np.array([is_right(run) for run in runs])
+        loss = np.array([losses(run) for run in runs])
+        return cls(right, loss, float(np.median([run.seconds for run in runs])))
 
 
 def gains(
     seeds: dict,     # name → `Seeds`
-    against,         # the name that all others are compared with, or pairs (name, against)
+    baseline,        # the name that all others are compared with, or pairs (name, against)
 ) -> pd.DataFrame:   # a row for each comparison
     "Differences over seeds, paired by seed and picture, with 95 % intervals over both. One that holds nought says: not told apart."
-    def row(a, b):
-        (low, high), (loss_low, loss_high) = interval(a.right - b.right), interval(a.loss - b.loss)
-        return dict(accuracy=a.right.mean(), gain=a.right.mean() - b.right.mean(), low=low, high=high, valid_loss=a.loss.mean(), loss_change=a.loss.mean() - b.loss.mean(),
-                    loss_low=loss_low, loss_high=loss_high, seconds=round(a.seconds, 1), against_seconds=round(b.seconds, 1), seeds=len(a.right))
-    pairs = [(name, against) for name in seeds if name != against] if isinstance(against, str) else against
-    table = pd.DataFrame([dict(setting=a, against=b, **row(seeds[a], seeds[b])) for a, b in pairs])
-    return table.set_index('setting' if isinstance(against, str) else ['setting', 'against'])
+    if isinstance(baseline, str):
+        pairs = [(name, baseline) for name in seeds if name != baseline]
+        index = 'setting'
+    else:
+        pairs = baseline
+        index = ['setting', 'against']
+    rows = []
+    for a, b in pairs:
+        row = gain_row(seeds[a], seeds[b])
+        rows.append(dict(setting=a, against=b, **row))
+    return pd.DataFrame(rows).set_index(index)
 
 
-def told(low, high, better='better', worse='worse') -> str:
+def gain_row(a: Seeds, b: Seeds) -> dict:
+    "What `a` gains over `b`, for `gains`."
+    low, high = interval(a.right - b.right)
+    loss_low, loss_high = interval(a.loss - b.loss)
+    return dict(
+        accuracy=a.right.mean(),
+        gain=a.right.mean() - b.right.mean(),
+        low=low,
+        high=high,
+        valid_loss=a.loss.mean(),
+        loss_change=a.loss.mean() - b.loss.mean(),
+        loss_low=loss_low,
+        loss_high=loss_high,
+        seconds=round(a.seconds, 1),
+        against_seconds=round(b.seconds, 1),
+        seeds=len(a.right),
+    )
+
+
+def verdict(
+    low: float, high: float,  # interval of a difference
+    better: str='better',     # said where all of it lies above nought
+    worse: str='worse',       # said where all of it lies below
+) -> str:
     "What an interval of a difference says."
-    return better if low > 0 else worse if high < 0 else 'not told apart'
+    if low > 0: return better
+    return worse if high < 0 else 'not told apart'
 
 
 def percents(values) -> str:

@@ -9,10 +9,9 @@ __all__ = ['SEVEN', 'check_p', 'pipeline', 'share_generator', 'touched', 'band',
 import random
 from functools import lru_cache
 
+from ..config import CourseError
 import albumentations as A, numpy as np
 from scipy.stats import binom
-
-from ..config import CourseError
 
 # %% ../../nbs/01_augmentation.ipynb #86d01c50
 SEVEN = {  # name → the operation at probability p
@@ -25,7 +24,10 @@ SEVEN = {  # name → the operation at probability p
     'compression': lambda p: A.ImageCompression(quality_range=(30, 90), p=p),
 }
 
-def check_p(p) -> float:
+# %% ../../nbs/01_augmentation.ipynb #1a5e0002
+def check_p(
+    p,         # what should be a probability
+) -> float:
     "`p`, or `CourseError` where it is no probability."
     if not 0 <= p <= 1: raise CourseError(f"p is {p}, but a probability can only be between 0 and 1.")
     return float(p)
@@ -37,23 +39,36 @@ def pipeline(
 ) -> A.Compose:  # takes `image=(H, W, 3) uint8`, gives `{'image': …}`
     "The operations in order, each switched on with its own probability. Raises `CourseError` for a p outside [0, 1]."
     ops = ops or SEVEN
-    ps = {name: check_p(p.get(name, 0) if isinstance(p, dict) else p) for name in ops}
-    if isinstance(p, dict) and (odd := set(p) - set(ops)):
-        raise CourseError(f"There is no operation named '{odd.pop()}': the names are {', '.join(ops)}.")
-    return share_generator(A.Compose([make(ps[name]) for name, make in ops.items()]), seed)
+    by_name = p if isinstance(p, dict) else dict.fromkeys(ops, p)
+    probabilities = [check_p(by_name.get(name, 0)) for name in ops]
+    unknown = set(by_name) - set(ops)
+    if unknown:
+        raise CourseError(f"There is no operation named '{unknown.pop()}': the names are {', '.join(ops)}.")
+    transforms = [make(p) for make, p in zip(ops.values(), probabilities)]
+    return share_generator(A.Compose(transforms), seed)
 
 # %% ../../nbs/01_augmentation.ipynb #c37b6246
-def share_generator(transform: A.Compose, seed: int | None=None) -> A.Compose:
+def share_generator(
+    transform: A.Compose,  # its operations get other generators
+    seed: int | None=None,
+) -> A.Compose:            # the same
     "Lets all operations draw from one stream, which makes them independent. `Compose(seed=)` gives each the same stream."
     transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
     return transform
 
 # %% ../../nbs/01_augmentation.ipynb #d3508985
-def touched(ps) -> float:
+def touched(
+    ps,         # the probability of each operation
+) -> float:
     "The probability that at least one operation is switched on: 1 − Π(1 − pᵢ)."
-    return float(1 - np.prod([1 - check_p(p) for p in ps]))
+    untouched = [1 - check_p(p) for p in ps]
+    return float(1 - np.prod(untouched))
 
-def band(n: int, share: float, level: float=.95) -> tuple[int, int]:
+def band(
+    n: int,            # pictures
+    share: float,      # the probability that one is touched
+    level: float=.95,
+) -> tuple[int, int]:
     "Between how many and how many of `n` pictures are touched, `level` of the time (binomial)."
     low, high = binom.interval(level, n, share)
     return int(low), int(high)
@@ -61,32 +76,49 @@ def band(n: int, share: float, level: float=.95) -> tuple[int, int]:
 # %% ../../nbs/01_augmentation.ipynb #80b78388
 class Draws:
     "For each of `n` views and each operation, one coin and one seed, drawn once. Raising p only switches operations on."
-    def __init__(self, x, n: int, ops=None, seed: int=0):
-        # x: (H, W, 3) uint8
-        rng, ops = np.random.default_rng(seed), ops or SEVEN
-        self.x, self.ops = x, [make(1.) for make in ops.values()]
-        self.coins, self.seeds = rng.random((n, len(ops))), rng.integers(2**31, size=(n, len(ops)))
+    def __init__(self,
+        x,           # a picture `(H, W, 3)` uint8
+        n: int,      # views of it
+        ops=None,    # see `pipeline`
+        seed: int=0,
+    ):
+        ops = ops or SEVEN
+        rng = np.random.default_rng(seed)
+        shape = n, len(ops)
+        self.x = x
+        self.ops = [make(1.) for make in ops.values()]
+        self.coins = rng.random(shape)
+        self.seeds = rng.integers(2**31, size=shape)
         self.view = lru_cache(maxsize=4096)(self._view)
 
-    def on(self, ps) -> np.ndarray:
+    def switched_on(self, ps) -> np.ndarray:
         "`(n, number of operations)` bool: what is switched on at these probabilities."
         return self.coins < np.asarray(ps)
 
-    def _view(self, i: int, on: tuple) -> np.ndarray:
-        # built up from the view with one operation less, which is usually there already
-        last = max((k for k, o in enumerate(on) if o), default=None)
-        if last is None: return self.x
-        before = self.view(i, tuple(o and k != last for k, o in enumerate(on)))
-        op, seed = self.ops[last], int(self.seeds[i, last])
-        op.set_random_seed(seed)
-        return op(image=before)['image']
+    def _view(self, i: int, switches: tuple) -> np.ndarray:
+        "View `i`, built up from the view with one operation less, which is usually there already."
+        if not any(switches): return self.x
+        last = max(k for k, is_on in enumerate(switches) if is_on)
+        without_last = (*switches[:last], False, *switches[last + 1:])
+        image = self.view(i, without_last)
+        op = self.ops[last]
+        op.set_random_seed(int(self.seeds[i, last]))
+        return op(image=image)['image']
 
     def views(self, ps) -> list:
         "The `n` pictures at these probabilities."
-        return [self.view(i, tuple(map(bool, row))) for i, row in enumerate(self.on(ps))]
+        rows = self.switched_on(ps).tolist()
+        return [self.view(i, tuple(switches)) for i, switches in enumerate(rows)]
 
 # %% ../../nbs/01_augmentation.ipynb #f63816b8
-def bending(seed: int | None=None) -> A.Compose:
+def bending(
+    seed: int | None=None,
+) -> A.Compose:  # see `pipeline`
     "The preset of *CIFAR-100 transfer learning with EfficientNet*: two flips at 0.5, two distortions at 0.2."
-    ops = [A.HorizontalFlip(p=.5), A.VerticalFlip(p=.5), A.GridDistortion(p=.2), A.ElasticTransform(p=.2)]
+    ops = [
+        A.HorizontalFlip(p=.5),
+        A.VerticalFlip(p=.5),
+        A.GridDistortion(p=.2),
+        A.ElasticTransform(p=.2),
+    ]
     return share_generator(A.Compose(ops), seed)

@@ -7,69 +7,104 @@ __all__ = ['per_stage', 'per_layer', 'three_groups', 'group_modules', 'group_tab
            'UpdateRatio', 'inspect_groups']
 
 # %% ../../nbs/05_differential_lrs.ipynb #6bd25b83
+from collections import defaultdict
+
+from ..config import CourseError
+from ..training.memory import left_usable
+from ..training.recipe import body_and_head
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.optimizer import OptimWrapper
 from timm.models import group_parameters
 from torch import nn
 
-from ..config import CourseError
-from ..training.recipe import body_and_head
-from ..training.memory import left_usable
-
 # %% ../../nbs/05_differential_lrs.ipynb #5655ddd7
-def _groups(model, coarse) -> list:  # lists of names of parameters; the last is the classifier's
-    head = {id(p) for p in body_and_head(model)[1]}
-    params = dict(model.named_parameters())
-    every = list(group_parameters(model, model.group_matcher(coarse=coarse)).values())
-    body = [[n for n in names if id(params[n]) not in head] for names in every]
+def _group_names(model, coarse) -> list:  # lists of names of parameters, from the input on; the last is the classifier's
+    "timm's groups, with all of the classifier in the last and nothing else."
+    head_ids = {id(p) for p in body_and_head(model)[1]}
+    head = [name for name, p in model.named_parameters() if id(p) in head_ids]
+    matched = list(group_parameters(model, model.group_matcher(coarse=coarse)).values())
+    body = []
+    for names in matched: body.append([name for name in names if name not in head])
     # what timm puts beside the classifier (a last norm, say) goes with the stage before it
-    if len(body) > 1 and len(body[-1]) < len(every[-1]):
-        beside = body.pop()
-        body[-1] += beside
-    return [names for names in body if names] + [[n for n, p in params.items() if id(p) in head]]
+    if len(body) > 1 and len(body[-1]) < len(matched[-1]):
+        remainder = body.pop()
+        body[-1] += remainder
+    return [names for names in body if names] + [head]
 
-def _split(model, groups) -> list:
+def _named(model, groups) -> list:  # lists of parameters
+    "The parameters that lists of names stand for."
     params = dict(model.named_parameters())
-    return [[params[n] for n in names] for names in groups]
+    found = []
+    for names in groups: found.append([params[name] for name in names])
+    return found
 
-def per_stage(model: nn.Module) -> list:  # lists of parameters, one a group
+# %% ../../nbs/05_differential_lrs.ipynb #5e330002
+def per_stage(
+    model: nn.Module,  # a timm model
+) -> list:             # lists of parameters, one a group
     "A splitter: one group for each stage of the body, and the head."
-    return _split(model, _groups(model, True))
+    return _named(model, _group_names(model, True))
 
-def per_layer(model: nn.Module) -> list:  # lists of parameters, one a group
+def per_layer(
+    model: nn.Module,  # a timm model
+) -> list:             # lists of parameters, one a group
     "A splitter: one group for each layer or block of the body, and the head."
-    return _split(model, _groups(model, False))
+    return _named(model, _group_names(model, False))
 
-def three_groups(model: nn.Module) -> list:  # three lists of parameters
+def three_groups(
+    model: nn.Module,  # a timm model
+) -> list:             # three lists of parameters
     "A splitter: the first half of the body's stages (early), the second half (middle), and the head."
-    *body, head = per_stage(model)
-    half = -(-len(body) // 2)
-    return [sum(body[:half], []), sum(body[half:], []), head]
+    *stages, head = per_stage(model)
+    half = (len(stages) + 1) // 2
+    early = sum(stages[:half], [])
+    middle = sum(stages[half:], [])
+    return [early, middle, head]
+
+three_groups.names = ['early', 'middle', 'head']  # for tables and figures; a splitter may go without
 
 # %% ../../nbs/05_differential_lrs.ipynb #499832ed
-def group_modules(model: nn.Module, splitter) -> list:  # one a group: names of the largest modules that lie wholly in it
-    "Which modules each group of a splitter holds."
-    place = {id(p): g for g, ps in enumerate(splitter(model)) for p in ps}
-    of = [(n, place[id(p)]) for n, p in model.named_parameters()]
-    inside = {}  # beginning of a name → the groups below it
-    for n, g in of:
-        parts = n.split('.')
-        for k in range(1, len(parts) + 1): inside.setdefault('.'.join(parts[:k]), set()).add(g)
-    out = [[] for _ in range(max(place.values()) + 1)]
-    for n, g in of:
-        parts = n.split('.')
-        whole = next(b for k in range(1, len(parts) + 1) if inside[b := '.'.join(parts[:k])] == {g})
-        if whole not in out[g]: out[g].append(whole)
-    return out
+def _prefixes(name):
+    "`a.b.c` → `a`, `a.b`, `a.b.c`."
+    parts = name.split('.')
+    return ['.'.join(parts[:k]) for k in range(1, len(parts) + 1)]
 
-def group_table(model: nn.Module, splitter) -> pd.DataFrame:
+def group_modules(
+    model: nn.Module,
+    splitter,          # model → lists of parameters, one a group
+) -> list:             # one a group: names of the largest modules that lie wholly in it
+    "Which modules each group of a splitter holds."
+    place = {id(p): g for g, group in enumerate(splitter(model)) for p in group}
+    group_of = {name: place[id(p)] for name, p in model.named_parameters()}
+    groups_below = defaultdict(set)  # beginning of a name → the groups below it
+    for name, g in group_of.items():
+        for prefix in _prefixes(name): groups_below[prefix].add(g)
+    modules = [[] for _ in range(max(place.values()) + 1)]
+    for name, g in group_of.items():
+        largest = next(prefix for prefix in _prefixes(name) if groups_below[prefix] == {g})
+        if largest not in modules[g]: modules[g].append(largest)
+    return modules
+
+# %% ../../nbs/05_differential_lrs.ipynb #5e330004
+def _count(params): return sum(p.numel() for p in params)
+
+def group_table(
+    model: nn.Module,
+    splitter,          # model → lists of parameters, one a group
+) -> pd.DataFrame:
     "A row for each group: its modules, tensors, parameters, and share of all parameters."
     groups = splitter(model)
-    n = [sum(p.numel() for p in ps) for ps in groups]
-    names = ['early', 'middle', 'head'] if splitter is three_groups else [f'{g}' for g in range(len(groups) - 1)] + ['head']
-    return pd.DataFrame(dict(modules=[', '.join(m) for m in group_modules(model, splitter)], tensors=[len(ps) for ps in groups],
-                             parameters=n, share=[round(k / sum(n), 3) for k in n]), index=pd.Index(names, name='group'))
+    numbers = [f'{g}' for g in range(len(groups) - 1)]
+    names = getattr(splitter, 'names', [*numbers, 'head'])
+    counts = [_count(group) for group in groups]
+    columns = dict(
+        modules=[', '.join(modules) for modules in group_modules(model, splitter)],
+        tensors=[len(group) for group in groups],
+        parameters=counts,
+        share=[round(n / sum(counts), 3) for n in counts],
+    )
+    return pd.DataFrame(columns, index=pd.Index(names, name='group'))
 
 # %% ../../nbs/05_differential_lrs.ipynb #dae20d38
 def rates_of(
@@ -77,11 +112,12 @@ def rates_of(
     n: int,  # number of groups
 ) -> list:   # the rates that fastai's optimizer holds, the first group's first
     "The rate each of `n` groups really gets. Raises `CourseError` where a list has another length."
-    opt = OptimWrapper([[nn.Parameter(torch.zeros(1))] for _ in range(n)], opt=torch.optim.AdamW, lr=1.)
     if not isinstance(lr, (int, float, slice)) and len(lr) not in (1, n):
         raise CourseError(f"There are {len(lr)} rates for {n} groups: give one rate, a slice, or a rate for each group.")
+    groups = [[nn.Parameter(torch.zeros(1))] for _ in range(n)]
+    opt = OptimWrapper(groups, opt=torch.optim.AdamW, lr=1.)
     opt.set_hyper('lr', lr)
-    return [float(h['lr']) for h in opt.hypers]
+    return [float(hyper['lr']) for hyper in opt.hypers]
 
 # %% ../../nbs/05_differential_lrs.ipynb #c6300179
 def layer_decay_rates(
@@ -90,28 +126,49 @@ def layer_decay_rates(
     decay: float,  # each group's rate over the next one's, above 0 and up to 1
 ) -> list:         # a rate for each group, the first group's first
     "Layer-wise decay, as in ELECTRA (arXiv 2003.10555) and BEiT (arXiv 2106.08254). Raises `CourseError` for a decay out of range."
-    if not 0 < decay <= 1: raise CourseError(f"decay is {decay}, but it can only be above 0 and up to 1: 1 is one rate for all.")
+    if not 0 < decay <= 1:
+        raise CourseError(f"decay is {decay}, but it can only be above 0 and up to 1: 1 is one rate for all.")
     n = groups if isinstance(groups, int) else len(groups)
     return [lr * decay ** (n - 1 - g) for g in range(n)]
 
 # %% ../../nbs/05_differential_lrs.ipynb #a466dcb1
+def _norm(tensors):
+    "The length of all of them as one vector."
+    return torch.stack([t.norm() for t in tensors]).norm()
+
+def _copies(params): return [p.detach().clone() for p in params]
+
 class UpdateRatio(Callback):
     "Measures ‖Δw‖ / ‖w‖ of every group in each of the first `k` steps, then ends the fit. `rows[step][group]`."
     order = 60
-    def __init__(self, k: int=8): self.k = k
+    def __init__(self,
+        k: int=8,  # steps
+    ):
+        self.k = k
+
     def before_fit(self): self.rows = []
-    def before_step(self): self.old = [[p.detach().clone() for p in ps] for ps in self.opt.param_lists]
+
+    def before_step(self): self.old = [_copies(params) for params in self.opt.param_lists]
+
     def after_step(self):
-        norm = lambda tensors: torch.stack([t.norm() for t in tensors]).norm()
-        self.rows.append([float(norm([p.detach() - o for p, o in zip(ps, old)]) / norm(old)) for ps, old in zip(self.opt.param_lists, self.old)])
+        row = []
+        for params, old in zip(self.opt.param_lists, self.old):
+            moves = [p.detach() - o for p, o in zip(params, old)]
+            row.append(float(_norm(moves) / _norm(old)))
+        self.rows.append(row)
         if len(self.rows) == self.k: raise CancelFitException
 
+# %% ../../nbs/05_differential_lrs.ipynb #5e330006
 def inspect_groups(
     learn,      # a learner; its model is trained for `k` steps
-    lr,         # as in `train(lr_max=…)`
+    lr,         # as a recipe's `lr_max`
     k: int=8,   # steps
 ) -> pd.DataFrame:
     "Group → modules, parameters, rate really set, and update-to-weight ratio (median of `k` steps at constant rates)."
     ratio = UpdateRatio(k)
-    with left_usable(learn): learn.fit(-(-k // len(learn.dls.train)), lr, cbs=[ratio])
-    return group_table(learn.model, learn.splitter).drop(columns=['tensors', 'share']).assign(rate=[h['lr'] for h in learn.opt.hypers], ratio=np.median(ratio.rows, 0))
+    epochs = -(-k // len(learn.dls.train))  # rounded up
+    with left_usable(learn): learn.fit(epochs, lr, cbs=[ratio])
+    table = group_table(learn.model, learn.splitter).drop(columns=['tensors', 'share'])
+    table['rate'] = [hyper['lr'] for hyper in learn.opt.hypers]
+    table['ratio'] = np.median(ratio.rows, 0)
+    return table

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import NamedTuple
 
-import numpy as np
-from fastai.callback.core import Callback, CancelEpochException, CancelFitException
-from fastai.learner import Learner, Recorder
-
 from ..config import CourseError
+from ..show.palette import BLACK, GREEN, ORANGE, PINK, YELLOW
 from ..training.learner import History
 from ..training.memory import left_usable
 from ..training.untouched import untouched
+import numpy as np
+from fastai.callback.core import Callback, CancelEpochException, CancelFitException
+from fastai.learner import Learner, Recorder
 
 # %% ../../nbs/03_lr_finder.ipynb #33382296
 def smooth(
@@ -26,30 +26,45 @@ def smooth(
     beta: float=.98,   # weight of the past, in [0, 1)
 ) -> np.ndarray:       # as many
     "The exponentially weighted mean of the losses so far, corrected for its start at nought (as in Adam)."
-    out, mean = [], 0.
+    smoothed = []
+    mean = 0.
     for step, loss in enumerate(raw, 1):
         mean = beta * mean + (1 - beta) * float(loss)
-        out.append(mean / (1 - beta**step))
-    return np.array(out)
+        smoothed.append(mean / (1 - beta**step))
+    return np.array(smoothed)
 
+# %% ../../nbs/03_lr_finder.ipynb #3c910002
 class Sweep(Callback):
     "Multiplies the rate by the same factor at every step, and writes down rates and losses (Smith 2015, arXiv 1506.01186)."
     order = 60
-    def __init__(self, start, end, n): self.start, self.end, self.n, self.lrs, self.raw = start, end, n, [], []
+    def __init__(self,
+        start: float,  # the first rate
+        end: float,    # the rate that step `n` would have
+        n: int,        # steps
+    ):
+        self.start, self.end = start, end
+        self.n = n
+        self.lrs = []
+        self.raw = []
+
     def before_batch(self):
-        self.lrs.append(self.start * (self.end / self.start) ** (len(self.lrs) / self.n))
+        done = len(self.lrs) / self.n
+        self.lrs.append(self.start * (self.end / self.start) ** done)
         self.opt.set_hyper('lr', self.lrs[-1])
+
     def after_loss(self):  # not after the batch: nobody looks at the step that the last loss would give
         self.raw.append(self.loss.item())
-        so_far = smooth(self.raw)
-        if len(self.raw) == self.n or not so_far[-1] <= 4 * so_far.min(): raise CancelFitException  # `not`: it may be no number
+        smoothed = smooth(self.raw)
+        explodes = not smoothed[-1] <= 4 * smoothed.min()  # `not`: it may be no number
+        if explodes or len(self.raw) == self.n: raise CancelFitException
+
     def after_train(self): raise CancelEpochException  # before the network is set to validate
 
 # %% ../../nbs/03_lr_finder.ipynb #937a31d2
 class Suggestion(NamedTuple):
     "What a rule says."
     rate: float | None  # None: no answer
-    why: str            # a sentence
+    reason: str         # a sentence
 
 @dataclass
 class Curve:
@@ -59,7 +74,8 @@ class Curve:
     n: int           # steps asked for
 
     def trimmed(self, beta=.98) -> tuple:  # rates, smoothed losses, raw losses
-        "Without the first tenth, which shows nothing yet, and the last five steps: fastai's choice. Nothing from the first loss on that is no number."
+        """Without the first tenth, which shows nothing yet, and the last five steps: fastai's choice. Nothing from the
+        first loss on that is no number."""
         end = len(first_finite(self.raw)) - 5
         part = slice(self.n // 10, max(end, 0))
         return self.lrs[part], smooth(self.raw, beta)[part], self.raw[part]
@@ -67,97 +83,139 @@ class Curve:
     def suggest(self, beta=.98, sma=20) -> dict:  # name of the rule → `Suggestion`
         "What each rule says."
         lrs, losses, raw = self.trimmed(beta)
-        return {name: rule(lrs, raw, sma=sma) if rule is smoothed_gradient else rule(lrs, losses) for name, rule in RULES.items()}
+        suggestions = {}
+        for name, find in RULES.items():
+            if find is smoothed_gradient: suggestions[name] = find(lrs, raw, sma=sma)
+            else: suggestions[name] = find(lrs, losses)
+        return suggestions
 
     def __repr__(self):
         if not len(self.raw): return 'A sweep without a step.'
         steps = f"{len(self.raw)} of {self.n} steps, from rate {self.lrs[0]:.1e} to {self.lrs[-1]:.1e}"
         if not np.isfinite(self.raw[-1]): return f'{steps}: there the loss was no longer a number.'
-        return f'{steps}' + (': there the smoothed loss was four times its lowest.' if len(self.raw) < self.n else '.')
+        if len(self.raw) == self.n: return f'{steps}.'
+        return f'{steps}: there the smoothed loss was four times its lowest.'
 
-def first_finite(*series):
+# %% ../../nbs/03_lr_finder.ipynb #3c910004
+def first_finite(
+    *series,  # numbers, one a step
+):            # arrays of one length; where one series is given, that array alone
     "The series up to the first place where one of them is no finite number, and no longer than the shortest."
-    series = [np.asarray(s, float).ravel() for s in series]
-    k = min(map(len, series))
-    bad = ~np.all([np.isfinite(s[:k]) for s in series], 0)
-    k = int(bad.argmax()) if bad.any() else k
-    return [s[:k] for s in series] if len(series) > 1 else series[0][:k]
+    arrays = [np.asarray(values, float).ravel() for values in series]
+    n = min(map(len, arrays))
+    is_finite = np.all([np.isfinite(values[:n]) for values in arrays], 0)
+    if not is_finite.all(): n = int(is_finite.argmin())
+    arrays = [values[:n] for values in arrays]
+    return arrays if len(arrays) > 1 else arrays[0]
 
+# %% ../../nbs/03_lr_finder.ipynb #3c910006
 def lr_find(
     learn: Learner,
     start: float=1e-7,  # the first rate, of all groups
     end: float=10.,     # the rate that step `n` would have
     n: int=100,         # steps at most
 ) -> Curve:
-    "Sweeps the rate and leaves the Learner as it was. Raises `CourseError` for an impossible range."
-    if not (0 < start < end < np.inf and n >= 2): raise CourseError(f"A sweep from {start} to {end} in {n} steps is none: it needs 0 < start < end and at least 2 steps.")
-    if not any(p.requires_grad for p in learn.model.parameters()): raise CourseError("Every parameter of this model is frozen, so no rate changes anything: unfreeze a group first.")
+    "Sweeps the rate and leaves the Learner as it was. Raises `CourseError` for an impossible range, and where all is frozen."
+    if not (0 < start < end < np.inf and n >= 2):
+        raise CourseError(
+            f"A sweep from {start} to {end} in {n} steps is none: it needs 0 < start < end and at least 2 steps.")
+    if not any(p.requires_grad for p in learn.model.parameters()):
+        raise CourseError("Every parameter of this model is frozen, so no rate changes anything: unfreeze a group first.")
     sweep = Sweep(start, end, n)
+    epochs = n // len(learn.dls.train) + 1
     with untouched(learn), learn.no_logging(), left_usable(learn):
-        learn.cbs[:] = [cb for cb in learn.cbs if not isinstance(cb, (Recorder, History))]  # their notes of each step would be thrown away
-        learn.fit(n // len(learn.dls.train) + 1, cbs=sweep)
+        # what Recorder and History note of each step would be thrown away
+        learn.cbs[:] = [cb for cb in learn.cbs if not isinstance(cb, (Recorder, History))]
+        learn.fit(epochs, cbs=sweep)
     return Curve(np.array(sweep.lrs), np.array(sweep.raw), n)
 
 # %% ../../nbs/03_lr_finder.ipynb #2adc42f3
-def no_answer(lrs, losses, least=8, fall=.03) -> str:
+def no_answer(
+    lrs, losses,      # one a step
+    least: int=8,     # points that a curve needs
+    fall: float=.03,  # share of its first loss by which it has to fall
+) -> str:
     "Why these points give no rate, or an empty string."
-    if len(losses) < least: return f"No answer: {len(losses)} usable points are too few. Either the sweep was short, or the loss exploded at once: start it lower, or give it more steps."
+    if len(losses) < least:
+        return f"No answer: {len(losses)} usable points are too few. Either the sweep was short, or the loss exploded at once: start it lower, or give it more steps."
     drop = (losses[0] - losses.min()) / max(abs(losses[0]), 1e-12)
-    if not drop >= fall: return f"No answer: the loss never falls below {1 - fall:.0%} of where it began. Nothing here learns quickly: the weights may be trained or frozen already, or the rates too low."
-    return ''
+    if not drop >= fall:
+        return f"No answer: the loss never falls below {1 - fall:.0%} of where it began. Nothing here learns quickly: the weights may be trained or frozen already, or the rates too low."
+    rises = (np.diff(lrs) > 0).all() and lrs[0] > 0
+    return '' if rises else 'No answer: the rates do not rise from step to step.'
 
-def rule(find):
+# %% ../../nbs/03_lr_finder.ipynb #3c910008
+def rule(
+    find,  # function of rates and losses → a rate, or None, and a sentence
+):
     "Makes a rule out of a function that picks from a good curve: this one never raises."
     @wraps(find)
     def ask(lrs, losses, **kwargs) -> Suggestion:
         lrs, losses = first_finite(lrs, losses)
         with np.errstate(all='ignore'):
-            why = no_answer(lrs, losses) or ('' if (np.diff(lrs) > 0).all() and lrs[0] > 0 else 'No answer: the rates do not rise from step to step.')
-            if why: return Suggestion(None, why)
-            rate, why = find(lrs, losses, **kwargs)
-        if rate is not None and not 0 < rate < np.inf: return Suggestion(None, 'No answer: the losses are too large to reckon with.')
-        return Suggestion(rate, why + (' It lies at the edge of the sweep: look further.' if rate in (lrs[0], lrs[-1]) else ''))
+            reason = no_answer(lrs, losses)
+            if reason: return Suggestion(None, reason)
+            rate, reason = find(lrs, losses, **kwargs)
+        if rate is None: return Suggestion(None, reason)
+        if not 0 < rate < np.inf: return Suggestion(None, 'No answer: the losses are too large to reckon with.')
+        if rate in (lrs[0], lrs[-1]): reason += ' It lies at the edge of the sweep: look further.'
+        return Suggestion(rate, reason)
     return ask
 
+# %% ../../nbs/03_lr_finder.ipynb #3c91000a
 @rule
 def minimum(lrs, losses):
     "A tenth of the rate with the lowest loss."
-    best = losses.argmin()
-    return float(lrs[best] / 10), f'A tenth of {lrs[best]:.1e}, where the loss is lowest.'
+    best = lrs[losses.argmin()]
+    return float(best / 10), f'A tenth of {best:.1e}, where the loss is lowest.'
 
 @rule
 def steepest(lrs, losses):
     "Where the loss falls fastest for each factor of the rate."
-    at = (np.diff(losses) / np.diff(np.log(lrs))).argmin()
-    return float(lrs[at]), f'The loss falls fastest at {lrs[at]:.1e}.'
+    slope = np.diff(losses) / np.diff(np.log(lrs))
+    rate = lrs[slope.argmin()]
+    return float(rate), f'The loss falls fastest at {rate:.1e}.'
 
+# %% ../../nbs/03_lr_finder.ipynb #3c91000c
 @rule
 def valley(lrs, losses):
     "fastai's: the longest falling subsequence, half-way between its first and second third."
-    longest, first, last = [1] * len(losses), 0, 0
+    longest = [1] * len(losses)  # of the falling subsequences that end at each point
+    first = last = 0
     for i in range(1, len(losses)):
         for j in range(i):
             if losses[i] < losses[j]: longest[i] = max(longest[i], longest[j] + 1)
-            if longest[last] < longest[i]: first, last = i - longest[i], i
+            if longest[last] < longest[i]:
+                first = i - longest[i]
+                last = i
     third = (last - first) / 3
-    at = max(first + int(third) + int(third / 2), 0)  # fastai's can come out as -1, which is the last rate of all
-    return float(lrs[at]), f'Half-way down the longest valley, at {lrs[at]:.1e}.'
+    place = first + int(third) + int(third / 2)
+    rate = lrs[max(place, 0)]  # fastai's can come out as -1, which is the last rate of all
+    return float(rate), f'Half-way down the longest valley, at {rate:.1e}.'
 
+# %% ../../nbs/03_lr_finder.ipynb #3c91000d
 @rule
 def slide(lrs, losses, width=15, tolerance=.005):
     "fastai's: two points `width` steps apart move from right to left until the slopes at both are within `tolerance`."
     if len(losses) <= width: return None, f'No answer: {len(losses)} usable points, and the slide is {width} steps wide.'
-    slope, right, left = np.gradient(losses), len(losses) - 1, len(losses) - 1 - width
-    at = left
-    while left >= 0 and abs(slope[right] - slope[left]) > tolerance: at, right, left = left, right - 1, left - 1
-    return float(lrs[at]), f'From {lrs[at]:.1e} leftwards the slope is steady.'
+    slope = np.gradient(losses)
+    right = len(losses) - 1
+    left = right - width
+    place = left
+    while left >= 0 and abs(slope[right] - slope[left]) > tolerance:
+        place = left
+        right -= 1
+        left -= 1
+    return float(lrs[place]), f'From {lrs[place]:.1e} leftwards the slope is steady.'
 
+# %% ../../nbs/03_lr_finder.ipynb #3c91000f
 @rule
 def smoothed_gradient(lrs, losses, sma=20):
     "The largest fall of the loss within `sma` steps: the derivative that keras finders use, for raw losses."
     if len(losses) <= sma: return None, f'No answer: {len(losses)} usable points, and the window is {sma} steps wide.'
-    at = (losses[sma:] - losses[:-sma]).argmin() + sma
-    return float(lrs[at]), f'The {sma} steps before {lrs[at]:.1e} have the largest fall.'
+    falls = losses[sma:] - losses[:-sma]
+    rate = lrs[falls.argmin() + sma]
+    return float(rate), f'The {sma} steps before {rate:.1e} have the largest fall.'
 
 RULES = dict(minimum=minimum, steepest=steepest, valley=valley, slide=slide, smoothed_gradient=smoothed_gradient)
-COLOURS = dict(zip(RULES, ('#D55E00', '#009E73', '#CC79A7', '#E69F00', '#000000')))
+COLOURS = dict(zip(RULES, (ORANGE, GREEN, PINK, YELLOW, BLACK)))

@@ -102,9 +102,9 @@ def find_run(
         with np.load(folder/'valid.npz') as kept_arrays: arrays = dict(kept_arrays)
         model = build_model(recipe, len(pics.classes), pics.size)
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))
+        return Run(pd.DataFrame(history['rows']), arrays.pop('probs'), arrays.pop('targets'), config, history['seconds'],
+                   model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe)
     except FileNotFoundError: return None
     except Exception:
         print(f'The run kept in {folder} is damaged: it is trained again.')
         return None
-    return Run(pd.DataFrame(history['rows']), arrays.pop('probs'), arrays.pop('targets'), config, history['seconds'],
-               model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe)

@@ -11,7 +11,7 @@ from course_utils.config import CourseError
 from course_utils.data.decode import unreadable_reason
 from data_scripts.datasets.sources.source import PictureFile, Source, cut_training
 
-PARTS = ('train', 'valid', 'test')
+SPLIT_PARTS = ('train', 'valid', 'test')
 
 
 # ---- reading every picture once ----
@@ -58,7 +58,7 @@ def arrange(
         check_class_name(file.class_name, source)
         move(file.path, made/file.part/file.class_name/file.path.name)
     counts = count_by_part(placed)
-    check_counts(counts, source)
+    check_totals(counts, source)
     set_aside = {file.path.relative_to(src).as_posix(): reason for file, reason in zip(files, reasons) if reason}
     for name in set_aside: move(src/name, made/'.set_aside'/name)
     for name, folder in source.extra_folders.items():
@@ -84,7 +84,7 @@ def list_pictures(src: Path, source: Source) -> list[PictureFile]:
 
 def count_by_part(files: list[PictureFile]) -> dict:  # part → {class: number of pictures}
     "Every part, be it empty; classes in the order in which they come."
-    counts = {part: Counter() for part in PARTS}
+    counts = {part: Counter() for part in SPLIT_PARTS}
     for file in files: counts[file.part][file.class_name] += 1
     return {part: dict(of_classes) for part, of_classes in counts.items()}
 
@@ -95,7 +95,7 @@ def check_class_name(name: str, source: Source):
     if not is_plain: raise CourseError(f"{name!a} is no name for a class folder: the archives are not those of {source.title}.")
 
 
-def check_counts(counts: dict, source: Source):
+def check_totals(counts: dict, source: Source):
     "Raises `CourseError` unless there are two classes to train, and no others to test."
     train, test = counts['train'], counts['test']
     classes = set().union(*counts.values())

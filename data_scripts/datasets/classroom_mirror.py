@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from course_utils.config import CourseError, data_dir, file_sha256, format_bytes, write_whole
 from course_utils.data.sources import read_facts
-from data_scripts.datasets.arrange import PARTS
+from data_scripts.datasets.arrange import SPLIT_PARTS
 from data_scripts.datasets.download import MANIFEST, is_address
 from data_scripts.datasets.mirror_list import read_manifest
-from data_scripts.datasets.prepare import disk_errors, locked, source_named
+from data_scripts.datasets.prepare import disk_errors, data_set_lock, source_named
 from data_scripts.datasets.sources.source import PictureFile, cut_training, picture_paths
 
 
@@ -22,7 +22,7 @@ def choose(files: list[PictureFile], n_kept: int) -> list[PictureFile]:
     "At most `n_kept` pictures of each class, every part of the split in proportion, and one at least."
     chosen = []
     for class_name in sorted({file.class_name for file in files}):
-        by_part = {part: [] for part in PARTS}
+        by_part = {part: [] for part in SPLIT_PARTS}
         for file in files:
             if file.class_name == class_name: by_part[file.part].append(file)
         by_part = {part: in_part for part, in_part in by_part.items() if in_part}
@@ -115,7 +115,7 @@ def write_mirror(
     files = choose(prepared_files(folder), n_kept)
     note = f"subset: {len(files)} of {facts['pictures']} pictures, at most {n_kept} a class, shorter side at most {size} px"
     manifest = {}
-    with disk_errors(mirror, 'MIRROR'), locked(mirror/'.lock', f'the mirror {mirror}'):
+    with disk_errors(mirror, 'MIRROR'), data_set_lock(mirror/'.lock', f'the mirror {mirror}'):
         listed_before = read_manifest(str(mirror)) if (mirror/MANIFEST).exists() else {}
         for archive, members in source.pack(files, shrinker(size)).items():
             manifest[archive] = write_whole_archive(mirror/archive, members) | dict(note=note)
@@ -128,7 +128,7 @@ def write_mirror(
 def prepared_files(folder: Path) -> list[PictureFile]:
     "The pictures of a data set as `make data` left them."
     files = []
-    for part in PARTS:
+    for part in SPLIT_PARTS:
         paths = picture_paths(folder/part) if (folder/part).is_dir() else []
         files += [PictureFile(part, path.parent.name, path) for path in paths]
     return files

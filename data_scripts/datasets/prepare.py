@@ -45,7 +45,7 @@ def disk_errors(folder: Path, variable: str = 'COURSE_DATA_DIR'):
 
 
 @contextmanager
-def locked(lock: Path, subject: str):
+def data_set_lock(lock: Path, subject: str):
     "Nobody else is at work on `subject` meanwhile. The kernel frees the lock of a killed run."
     lock.parent.mkdir(parents=True, exist_ok=True)
     try: held = FileLock(lock).acquire(timeout=0)
@@ -93,7 +93,7 @@ def prepare(
     work = folder/'.fetch'/name
     facts = find_prepared(target, work)
     if facts: return facts
-    with disk_errors(folder), locked(folder/'.fetch'/f'{name}.lock', name), scratch_folders(work) as (unpacked, made):
+    with disk_errors(folder), data_set_lock(folder/'.fetch'/f'{name}.lock', name), scratch_folders(work) as (unpacked, made):
         facts = find_prepared(target, work)
         if facts: return facts  # another run has just ended
         archives = from_mirror(source.archives, mirror) if mirror else source.archives

@@ -1,67 +1,93 @@
 """Writes the README's tables, of lessons and of the ladder, from the notebooks and results/: `make readme`."""
-import argparse, json, sys
+import argparse, json
 from pathlib import Path
 
-from course_utils.config import root, write_whole
+from course_utils.config import CourseError, root, write_whole
+from course_utils.report.results import read_results
 
 ROOT = root()
 
 
-def mark(what, end): return f"<!-- {what}:{'end' if end else 'start'} -->"
+def mark(
+    name: str,  # of a table
+    end: bool,
+) -> str:
+    "The comment that stands before or behind a table."
+    return f"<!-- {name}:{'end' if end else 'start'} -->"
 
 
-def lessons(
+def markdown_row(cells) -> str: return f"| {' | '.join(cells)} |"
+
+
+# ---- lessons ----
+
+def lesson_table(
     folder: Path = ROOT,
 ) -> str:  # Markdown
     "One row a lesson: its title and summary from the notebook, minutes and gain from results/."
-    seconds = _json(folder/'results'/'lessons.json')
+    timetable = read_results(folder/'results'/'lessons.json')
     rows = ['| lesson | what you learn | minutes on a CPU | what it adds |', '|---|---|--:|---|']
-    for nb in sorted((folder/'nbs').glob('[0-9]*.ipynb')):
-        title, summary = _head(nb)
-        s = seconds.get(nb.stem, {}).get('cpu', {}).get('seconds')
-        adds = _json(folder/'results'/f"lesson_{nb.stem.split('_')[0]}.json").get('headline', '—')
-        rows.append(f"| [{title}](nbs/{nb.name}) | {summary} | {'—' if s is None else f'{s/60:.1f}'} | {adds} |")
+    for notebook in sorted((folder/'nbs').glob('[0-9]*.ipynb')):
+        title, summary = title_and_summary(notebook)
+        seconds = timetable.get(notebook.stem, {}).get('cpu', {}).get('seconds')
+        minutes = '—' if seconds is None else f'{seconds / 60:.1f}'
+        number = notebook.stem.split('_')[0]
+        gain = read_results(folder/'results'/f'lesson_{number}.json').get('headline', '—')
+        rows.append(markdown_row([f'[{title}](nbs/{notebook.name})', summary, minutes, gain]))
     return '\n'.join(rows)
 
 
-def ladder(
+def title_and_summary(notebook: Path) -> tuple[str, str]:
+    "From the notebook's first cell."
+    first = json.loads(notebook.read_text())['cells'][0]
+    lines = ''.join(first['source']).splitlines()
+    title = next((line[2:] for line in lines if line.startswith('# ')), notebook.stem)
+    summary = next((line[1:].strip() for line in lines if line.startswith('>')), '')
+    return title, summary
+
+
+# ---- the ladder ----
+
+def ladder_table(
     folder: Path = ROOT,
 ) -> str:  # Markdown
     "One row a rung of lesson 09: accuracy, what it added to the rung below with its interval, minutes of one training."
-    rows = _json(folder/'results'/'lesson_09.json').get('runs', {}).get('solar cpu', {}).get('ladder', [])
-    if not rows: return 'Not measured yet: `make ladder`.'
-    share = lambda v: '—' if v is None else f'{v:+.1%}'
-    return '\n'.join(['| rung | accuracy | added | 95 % interval | minutes |', '|---|--:|--:|--:|--:|'] + [
-        f"| {r['rung']} | {r['accuracy']:.1%} | {share(r.get('gain'))} | {' to '.join(share(r[k]) for k in ('low', 'high')) if 'low' in r else '—'} | {r['minutes']:.1f} |" for r in rows])
+    runs = read_results(folder/'results'/'lesson_09.json').get('runs', {})
+    rungs = runs.get('solar cpu', {}).get('ladder', [])
+    if not rungs: return 'Not measured yet: `make ladder`.'
+    head = ['| rung | accuracy | added | 95 % interval | minutes |', '|---|--:|--:|--:|--:|']
+    return '\n'.join(head + [rung_row(rung) for rung in rungs])
 
 
-TABLES = dict(lessons=lessons, ladder=ladder)
+def rung_row(rung: dict) -> str:
+    "A rung of the ladder; the lowest has nothing below it to add to."
+    gain = interval = '—'
+    if rung.get('gain') is not None: gain = f"{rung['gain']:+.1%}"
+    if 'low' in rung: interval = f"{rung['low']:+.1%} to {rung['high']:+.1%}"
+    return markdown_row([rung['rung'], f"{rung['accuracy']:.1%}", gain, interval, f"{rung['minutes']:.1f}"])
 
 
-def _json(path):
-    return json.loads(path.read_text()) if path.exists() else {}
+TABLES = dict(lessons=lesson_table, ladder=ladder_table)
 
 
-def _head(nb):
-    "The title and the one-line summary, from the first cell."
-    lines = ''.join(json.loads(nb.read_text())['cells'][0]['source']).splitlines()
-    title = next((l[2:] for l in lines if l.startswith('# ')), nb.stem)
-    return title, next((l[1:].strip() for l in lines if l.startswith('>')), '')
+# ---- into the file ----
 
-
-def in_sync(folder=ROOT):
+def in_sync(folder: Path = ROOT) -> bool:
     "Whether the README shows what the tables say."
     text = (folder/'README.md').read_text()
     return all(table(folder) in text for table in TABLES.values())
 
 
-def update(folder=ROOT):
+def update(folder: Path = ROOT):
+    "Writes the tables between their marks. Raises `CourseError` where the README has not each mark once."
     text = (folder/'README.md').read_text()
-    for what, table in TABLES.items():
-        start, end = mark(what, False), mark(what, True)
-        if text.count(start) != 1 or text.count(end) != 1: sys.exit(f'README.md needs {start} and {end}, once each.')
-        before, after = text.split(start)[0], text.split(end)[1]
-        text = f'{before}{start}\n{table(folder)}\n{end}{after}'
+    for name, table in TABLES.items():
+        start = mark(name, False)
+        end = mark(name, True)
+        if text.count(start) != 1 or text.count(end) != 1: raise CourseError(f'README.md needs {start} and {end}, once each.')
+        head, _ = text.split(start)
+        _, tail = text.split(end)
+        text = f'{head}{start}\n{table(folder)}\n{end}{tail}'
     write_whole(folder/'README.md', text)
 
 
@@ -69,4 +95,4 @@ def main(arguments=None):
     "Writes the tables into README.md."
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     update()
-    print("README.md: the tables of lessons and of the ladder are up to date.")
+    print('README.md: the tables of lessons and of the ladder are up to date.')

@@ -2,7 +2,7 @@
 import argparse
 
 from course_utils.config import CourseError
-from data_scripts.lessons.run import tidy
+from data_scripts.lessons.notebooks import clean_all
 from data_scripts.site import write_exercises, write_glossary
 
 
@@ -14,4 +14,4 @@ def main(arguments=None):
     except Exception as error: raise CourseError(f'Nothing was tidied, as a notebook is not whole: {error}') from None
     write_exercises.main([])
     write_glossary.main([])
-    print(f'Cleaned {tidy()} notebooks.')
+    print(f'Cleaned {clean_all()} notebooks.')

@@ -6,13 +6,13 @@ import nbformat
 
 from course_utils.classroom.exercise import all_exercises, exercises_of
 from course_utils.config import root
-from data_scripts.lessons.run import write as write_notebook
+from data_scripts.lessons.notebooks import write_notebook
 
 INTRO = """## Exercises
 
 The cells below are yours. Change one and run it: `check` says whether it is right, or what is wrong. `hint('{0}-1')` has three hints that say more each time, `solution('{0}-1')` shows code that passes, and
 `progress()` what you have done so far. Your answers stay on this machine. The checks and solutions lie in `course_utils/exercises/`."""
-IMPORTS = 'from course_utils.classroom.checker import check, hint, progress, solution'
+IMPORT_CELL = 'from course_utils.classroom.checker import check, hint, progress, solution'
 
 
 def notebook(
@@ -22,11 +22,11 @@ def notebook(
     return next((root()/'nbs').glob(f'{lesson}_*.ipynb'))
 
 
-def section(lesson: str) -> list:  # of (kind, id, source)
+def exercise_section(lesson: str) -> list:  # of (kind, id, source)
     "The cells of a lesson's section Exercises."
     cells = [
         ('markdown', f'ex-{lesson}', INTRO.format(lesson)),
-        ('code', f'ex-{lesson}-imports', IMPORTS),
+        ('code', f'ex-{lesson}-imports', IMPORT_CELL),
     ]
     for ex in exercises_of(lesson):
         cells.append(('markdown', f'ex-{ex.key}', f'### {ex.key} · {ex.title}\n\n{ex.task}'))
@@ -46,7 +46,7 @@ def with_exercises(
     headings = [i for i, cell in enumerate(nb.cells) if _is_heading(cell)]
     start = next(i for i in headings if nb.cells[i].source.startswith('## Exercises'))
     end = next(i for i in headings if i > start)
-    written = [_cell(kind, id, source, old.get(id)) for kind, id, source in section(lesson)]
+    written = [_cell(kind, id, source, old.get(id)) for kind, id, source in exercise_section(lesson)]
     nb.cells[start:end] = written
     return nb
 

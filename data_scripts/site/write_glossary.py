@@ -6,7 +6,7 @@ import nbformat
 
 from course_utils.classroom.glossary import TERMS, Term, occurrences
 from course_utils.config import root
-from data_scripts.lessons.run import write as write_notebook
+from data_scripts.lessons.notebooks import write_notebook
 
 ROOT = root()
 PAGE = 'nbs/glossary.ipynb'
@@ -49,7 +49,7 @@ def words(
     return explained, sorted(used[:MOST_BORROWED], key=sort_key)
 
 
-def section(
+def words_section(
     lesson: str,
     text: str,  # its prose
 ) -> str:
@@ -70,7 +70,7 @@ def with_words(nb, lesson: str):
     id = f'words-{lesson}'
     nb.cells = [cell for cell in nb.cells if cell.id != id]
     summary = next(i for i, cell in enumerate(nb.cells) if _is_summary(cell))
-    nb.cells.insert(summary, nbformat.v4.new_markdown_cell(section(lesson, prose(nb)), id=id))
+    nb.cells.insert(summary, nbformat.v4.new_markdown_cell(words_section(lesson, prose(nb)), id=id))
     return nb
 
 

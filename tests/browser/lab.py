@@ -1,8 +1,8 @@
-"Drive a real JupyterLab in a real browser: start and stop a server, open a notebook, run it, move its sliders."
-import json, os, re, secrets, shutil, socket, subprocess, sys, time, urllib.error, urllib.request
+"Drive a real JupyterLab in a real browser: open a notebook, run it, move its sliders. data_scripts/experiments/lab_server.py starts and stops it."
+import json, re, secrets, shutil
 from pathlib import Path
 
-from data_scripts.lab import options
+from data_scripts.experiments.lab_server import LabServer, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -12,71 +12,8 @@ def chromium() -> str | None:
     "Path of a Chromium on PATH, or None."
     return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-def wait_for(what, timeout_s, saying, every_s=.1):
-    "Call `what` until it returns something true, and return that; after `timeout_s` fail with `saying`."
-    end = time.monotonic() + timeout_s
-    while True:
-        if got := what(): return got
-        if time.monotonic() > end: raise TimeoutError(saying() if callable(saying) else saying)
-        time.sleep(every_s)
-
-class Lab:
-    "A JupyterLab of its own, on a copy of the notebooks. `home` is an empty folder for everything it writes."
-    def __init__(self, home: Path, notebooks: Path = REPO/'nbs', **env):
-        self.home, self.token, self.port, self.env = Path(home), secrets.token_hex(16), free_port(), env
-        self.url = f'http://127.0.0.1:{self.port}'
-        self.root = self.home/'notebooks'
-        if notebooks.exists(): shutil.copytree(notebooks, self.root)   # JupyterLab saves by itself: never work on the originals
-        else: self.root.mkdir(parents=True)
-
-    def __enter__(self):
-        dirs = {k: str(self.home/v) for k, v in dict(
-            JUPYTER_CONFIG_DIR='config', JUPYTER_DATA_DIR='data', JUPYTER_RUNTIME_DIR='runtime', IPYTHONDIR='ipython',
-            JUPYTERLAB_SETTINGS_DIR='settings', JUPYTERLAB_WORKSPACES_DIR='workspaces').items()}
-        for d in dirs.values(): os.makedirs(d)
-        page_config = self.home/'config'/'labconfig'/'page_config.json'
-        page_config.parent.mkdir()
-        page_config.write_text(json.dumps({'disabledExtensions': {'@jupyterlab/apputils-extension:announcements': True}}))
-        path = os.pathsep.join(filter(None, [str(REPO), os.environ.get('PYTHONPATH')]))
-        args = [sys.executable, '-m', 'jupyterlab', *options(self.root, self.port), '--no-browser', f'--IdentityProvider.token={self.token}']
-        self.log = open(self.home/'server.log', 'w')
-        self.server = subprocess.Popen(args, env={**os.environ, **dirs, **self.env, 'PYTHONPATH': path}, cwd=self.root,
-                                       stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
-        try: wait_for(self.answers, 60, lambda: f'JupyterLab did not answer within 60 s:\n{self.log_tail()}')
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *exc):
-        "Stop the kernels, then the server, by its process id, and wait until it is gone."
-        if self.server.poll() is None:
-            try:
-                for k in self.api('kernels'): self.api(f"kernels/{k['id']}", 'DELETE')
-            except OSError: pass   # it no longer answers: then it is stopped without
-            self.server.terminate()
-            try: self.server.wait(15)
-            except subprocess.TimeoutExpired:
-                self.server.kill()
-                self.server.wait()
-        self.log.close()
-
-    def log_tail(self): return (self.home/'server.log').read_text()[-2000:]
-
-    def api(self, path, method='GET'):
-        r = urllib.request.Request(f'{self.url}/api/{path}', method=method, headers={'Authorization': f'token {self.token}'})
-        with urllib.request.urlopen(r, timeout=20) as f: return json.loads(f.read() or 'null')
-
-    def answers(self):
-        if self.server.poll() is not None: raise RuntimeError(f'JupyterLab ended with status {self.server.returncode}:\n{self.log_tail()}')
-        try: return self.api('status')
-        except (OSError, urllib.error.URLError): return None
-
+class Lab(LabServer):
+    "A JupyterLab of its own, on a copy of the notebooks, and what a hand does in it."
     def kernel(self, name):
         "The kernel of a notebook, as the server sees it, or None."
         return next((s['kernel'] for s in self.api('sessions') if s['path'] == name), None)

@@ -50,7 +50,7 @@ from IPython.display import display
 %matplotlib inline
 
 def show(p):
-    picture, sentence = e.at(**e.all_at(p))
+    picture, sentence = e.draw_at(**e.values_at(p))
     fig = plt.figure(figsize=(picture.shape[1] / 100, picture.shape[0] / 100), dpi=100)
     ax = fig.add_axes([0, 0, 1, 1])
     ax.imshow(picture)
@@ -81,7 +81,8 @@ def test_live(lab, page):
                  lambda: f'the slider stands at {readout(handle)}, but the sentence says: {says.inner_text()}')
     assert img.get_attribute('title') == 'Left a blurred photograph of a cat, right the same turned. ' + says.inner_text()
     size = img.evaluate('i => [i.naturalWidth, i.naturalHeight, i.getBoundingClientRect().width / i.getBoundingClientRect().height]')
-    assert size[:2] == [960, 400] and abs(size[2] - 2.4) < .02
+    assert size[:2] == [960, 400]
+    assert abs(size[2] - 2.4) < .02
     bad = page.locator('.explorer-live').nth(1)
     press(bad.locator('.noUi-handle'))
     wait_for(lambda: 'nothing here' in bad.locator('.explorer-says').inner_text(), 5, 'the error in draw was not said')
@@ -144,7 +145,8 @@ def test_twin_moves(browser, page, tmp_path):
     first = window.screenshot()
     slider.focus()
     page.keyboard.press('ArrowRight')
-    assert page.locator('output').inner_text() == '0.55' and page.locator('figcaption').inner_text() == 'Blur is 0.55.'
+    assert page.locator('output').inner_text() == '0.55'
+    assert page.locator('figcaption').inner_text() == 'Blur is 0.55.'
     assert img.get_attribute('alt') == 'Two photographs of a cat. Blur is 0.55.'
     assert window.screenshot() != first
     page.keyboard.press('ArrowLeft')
@@ -158,9 +160,11 @@ def test_twin_without_scripts(browser, tmp_path):
     page = context.new_page()
     page.goto(as_file(tmp_path, explorer(start=.5).html()))
     shot = decode(page.locator('.explorer-window').screenshot())
-    assert not page.locator('input').is_visible() and page.locator('figcaption').inner_text() == 'Blur is 0.50.'
+    assert not page.locator('input').is_visible()
+    assert page.locator('figcaption').inner_text() == 'Blur is 0.50.'
     wanted = explorer().at(p=.5)[0]
-    assert shot.shape == wanted.shape and abs(shot.astype(int) - wanted).mean() < 6, 'this is not the picture at the start'
+    assert shot.shape == wanted.shape, 'this is not the picture at the start'
+    assert abs(shot.astype(int) - wanted).mean() < 6, 'this is not the picture at the start'
     context.close()
 
 def test_twins_side_by_side(browser, page, tmp_path):

@@ -34,7 +34,9 @@ def run_and_read(page, wanted):
 
 def rewrite_second_line(page, code):
     "Into the cell, to its second line, and over what stands there."
-    for key in ('Enter', 'Control+Home', 'ArrowDown', 'End', 'Shift+Home'): page.keyboard.press(key); page.wait_for_timeout(50)
+    for key in ('Enter', 'Control+Home', 'ArrowDown', 'End', 'Shift+Home'):
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)
     page.keyboard.type(code)
     page.keyboard.press('Escape')
 
@@ -62,7 +64,9 @@ def test_wrong_hint_right_progress_by_keyboard(own_lab, page, tmp_path):
     run_and_read(page, '1 of ')
     assert 'done, 2 tries' in active(page)
     kept = json.loads((tmp_path/'home'/'answers.json').read_text())['exercises']['02-1']
-    assert kept['done'] and kept['hints'] == 2 and 'features * classes + classes' in kept['answer']
+    assert kept['done']
+    assert kept['hints'] == 2
+    assert 'features * classes + classes' in kept['answer']
 
 
 def test_a_guess_by_keyboard(own_lab, page, tmp_path):
@@ -80,9 +84,11 @@ def test_a_guess_by_keyboard(own_lab, page, tmp_path):
         raise AssertionError(f'{what} was not reached by Tab; the last one was {focused()!r}')
     for value in ('0.01', '0.02'):
         tab_to('INPUT number')
-        page.keyboard.press('Control+a'); page.keyboard.type(value)
+        page.keyboard.press('Control+a')
+        page.keyboard.type(value)
     tab_to('Write it down')
     page.keyboard.press('Space')
     wait_for(lambda: '+1.0% to +2.0%' in page.locator('.jp-OutputArea').first.inner_text(), 20, lambda: page.locator('.jp-OutputArea').first.inner_text())
     kept = json.loads((tmp_path/'home'/'answers.json').read_text())['predictions']['02']
-    assert kept['gain']['range'] == [.01, .02] and kept['gain']['counts']
+    assert kept['gain']['range'] == [.01, .02]
+    assert kept['gain']['counts']

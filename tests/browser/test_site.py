@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np, pytest
 from PIL import Image
 
-from data_scripts.site.build import build as site
+from data_scripts.site import build as site
+from data_scripts.site.reference import page_names
 
 pytestmark = pytest.mark.browser
 AXE = Path(find_spec('axe_playwright_python').origin).parent
 REPO = Path(__file__).resolve().parents[2]
-ADDRESSES = ['404.html', *sorted(p.relative_to(REPO).with_suffix('.html').as_posix() for folder in ('nbs', 'nbs/reference', 'nbs/exercises', 'nbs/cases')
-                                 for p in (REPO/folder).glob('*.ipynb'))]
+NOTEBOOKS = [p.relative_to(REPO).with_suffix('').as_posix() for folder in ('nbs', 'nbs/cases') for p in (REPO/folder).glob('*.ipynb')]
+ADDRESSES = ['404.html', *sorted(f'{name}.html' for name in NOTEBOOKS + [f'nbs/{page}' for page in page_names()])]
 LESSONS = [a for a in ADDRESSES if re.match(r'nbs/\d\d_', a)]
 
 
@@ -55,7 +56,8 @@ def visit(browser, at):
 
 def test_the_cheat_sheet_is_one_sheet_of_paper(visit):
     pdf = visit('nbs/cheat_sheet.html').pdf(prefer_css_page_size=True)
-    assert len(re.findall(rb'/Type\s*/Page[^s]', pdf)) == 1 and re.search(rb'/MediaBox\s*\[0 0 59[45]', pdf), 'one page of A4'
+    assert len(re.findall(rb'/Type\s*/Page[^s]', pdf)) == 1, 'one page of A4'
+    assert re.search(rb'/MediaBox\s*\[0 0 59[45]', pdf), 'one page of A4'
 
 
 # ---- sliders ----
@@ -120,7 +122,8 @@ def test_every_slider_at_every_position(visit):
             for key in ('Home', 'ArrowRight', 'End'):
                 page.keyboard.press(key)
                 seen[key] = output.inner_text(), img.get_attribute('style')
-            assert len({v for v, _ in seen.values()}) > 1 and len({s for _, s in seen.values()}) > 1, f'{address}: keys do not move {figure.locator("label").inner_text()}'
+            assert len({v for v, _ in seen.values()}) > 1, f'{address}: keys do not move {figure.locator("label").inner_text()}'
+            assert len({s for _, s in seen.values()}) > 1, f'{address}: keys do not move {figure.locator("label").inner_text()}'
             worst, n = compare(figure, address)
             assert worst < .5, f'{address}, {figure.locator("label").inner_text()}: the page shows {worst:.1f} grey levels from the frame of that position'
             sliders, places = sliders + 1, places + n
@@ -144,16 +147,19 @@ def test_an_explorer_shows_what_draw_returns(browser, together):
     page = browser.new_page()
     page.set_content(e.html())
     figure = page.locator('figure')
-    for label, values, n in tracks:
+    for label, values, _ in tracks:
         figure.locator('select').select_option(label)
         assert figure.get_by_role('slider', name=label, exact=True).count() == 1
         shown = figure.evaluate(POSITIONS)
         places = [int(o['value']) for o in shown]
         drawn = [draw(*values(v)) for v in places]
-        assert len(set(places)) == len(places) and places[0] == 0
+        assert len(set(places)) == len(places)
+        assert places[0] == 0
         for k, (o, (_, says)) in enumerate(zip(shown, drawn)):
             far = [abs(pixels(o).reshape(d[::7, ::11].shape) - d[::7, ::11]).mean() for d, _ in drawn]
-            assert o['says'] == says and np.argmin(far) == k and far[k] < 6, (label, k, far)
+            assert o['says'] == says, (label, k, far)
+            assert np.argmin(far) == k, (label, k, far)
+            assert far[k] < 6, (label, k, far)
     page.close()
 
 
@@ -182,6 +188,7 @@ DRAG = """fig => new Promise(done => {
 })"""
 
 
+@pytest.mark.timing
 def test_drag_to_paint(visit):
     "From a slider's event to the frame after it. Under 30 ms on a quiet machine; asserted with room for a busy one."
     record, rounds = os.environ.get('COURSE_RECORD'), {}  # `make bench` asks: five rounds, kept as they come
@@ -250,7 +257,8 @@ def test_without_scripts(visit):
         page = visit(address, java_script_enabled=False)
         assert len(page.locator('main').inner_text()) > 3000
         for figure in page.locator('figure.explorer').all():
-            assert not figure.locator('input').is_visible() and len(figure.locator('figcaption').inner_text()) > 10
+            assert not figure.locator('input').is_visible()
+            assert len(figure.locator('figcaption').inner_text()) > 10
             figure.scroll_into_view_if_needed()
             shot = np.array(Image.open(io.BytesIO(figure.locator('.explorer-window').screenshot())).convert('L'))
             assert shot.std() > 5, f'{address}: an empty still'
@@ -259,7 +267,8 @@ def test_without_scripts(visit):
 def test_formulas_are_drawn(visit):
     page = visit('nbs/04_sgdr.html')
     maths = page.locator('math')
-    assert maths.count() >= 3 and all(o.bounding_box()['width'] > 5 for o in maths.all())
+    assert maths.count() >= 3
+    assert all(o.bounding_box()['width'] > 5 for o in maths.all())
     assert page.locator('math[display=block] mfrac').first.bounding_box()['height'] > 15
 
 
@@ -281,11 +290,13 @@ def test_print_and_reduced_motion(visit):
     page = visit('nbs/04_sgdr.html', reduced_motion='reduce')
     page.emulate_media(media='print')
     for selector in ('#quarto-header', '#quarto-sidebar', '.explorer-controls >> nth=0'): assert not page.locator(selector).is_visible(), selector
-    assert page.locator('main').is_visible() and page.locator('.explorer-window').first.is_visible()
+    assert page.locator('main').is_visible()
+    assert page.locator('.explorer-window').first.is_visible()
     page.emulate_media(media='screen')
     assert page.evaluate("[...document.querySelectorAll('main *, #quarto-sidebar *')].every(o => parseFloat(getComputedStyle(o).transitionDuration) === 0)")
 
 
+@pytest.mark.timing
 def test_first_paint(browser, at):
     "First contentful paint with the processor slowed down four times. Under 1 s on a quiet machine; on a busy one, no more than five times that of a page of three lines."
     times = {}

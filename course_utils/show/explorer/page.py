@@ -17,7 +17,7 @@ def _asset(name: str) -> str:
     return files(__package__).joinpath(name).read_text('utf-8')
 
 
-TEMPLATE = Template(_asset('page.html'))
+PAGE_TEMPLATE = Template(_asset('page.html'))
 CSS = Markup(_asset('explorer.css'))
 SCRIPT = Markup(_asset('explorer.js'))
 
@@ -125,7 +125,7 @@ def page(
         **_placement(track),
     )
     escaped = {name: markup(_one_line(value)) for name, value in fields.items()}
-    return _without_indents(TEMPLATE.substitute(escaped))
+    return _without_indents(PAGE_TEMPLATE.substitute(escaped))
 
 
 def _one_line(value):

@@ -10,7 +10,7 @@ PAGE_BYTES = 320_000    # of WebP; as base64 in the page it is a third more
 WEBP_SIDE = 16383       # pixels a side that WebP allows
 LARGEST = 960, 1200     # width and height of a frame on a page, in pixels
 
-TRIES = [  # (scale, WebP quality), best first
+SPRITE_TRIES = [  # (scale, WebP quality), best first
     (1, 80), (1, 65), (1, 50), (1, 35),
     (.75, 50), (.75, 35),
     (.5, 50), (.5, 30),
@@ -62,13 +62,13 @@ def make_sprite(
     height, width = frames[0].shape[:2]
     shrink = min(1, LARGEST[0]/width, LARGEST[1]/height)
     sample = frames[::max(1, len(frames)//3)]   # a few tell whether it is worth coding them all
-    for scale, quality in TRIES[:-1]:
+    for scale, quality in SPRITE_TRIES[:-1]:
         sheet, _ = _sheet(_scaled(sample, scale*shrink))
         expected = len(_webp(sheet, quality))*len(frames)/len(sample)
         if expected > max_bytes: continue
         sprite = _coded(_scaled(frames, scale*shrink), quality)
         if len(sprite.data) <= max_bytes: return sprite
-    scale, quality = TRIES[-1]
+    scale, quality = SPRITE_TRIES[-1]
     return _coded(_scaled(frames, scale*shrink), quality)
 
 

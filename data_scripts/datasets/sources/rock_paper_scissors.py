@@ -2,13 +2,13 @@
 from data_scripts.datasets.download import Archive
 from data_scripts.datasets.sources.source import PictureFile, Source, picture_paths
 
-FOLDERS = dict(train='rps', test='rps-test-set')
+CLASS_FOLDERS = dict(train='rps', test='rps-test-set')
 
 
 def list_rock_paper_scissors(src):
     "One archive a part, class folders in it."
     files = []
-    for part, folder in FOLDERS.items():
+    for part, folder in CLASS_FOLDERS.items():
         files += [PictureFile(part, path.parent.name, path) for path in picture_paths(src/folder)]
     return files
 
@@ -19,7 +19,7 @@ def pack_rock_paper_scissors(files, shrink):
         for part, class_name, path in files:
             if part == wanted_part: yield f'{folder}/{class_name}/{path.name}', shrink(path)
 
-    return {f'{folder}.zip': members(part, folder) for part, folder in FOLDERS.items()}
+    return {f'{folder}.zip': members(part, folder) for part, folder in CLASS_FOLDERS.items()}
 
 
 ROCK_PAPER_SCISSORS = Source(

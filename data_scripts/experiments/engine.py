@@ -1,0 +1,129 @@
+"""The engine of measurements: trials, one after another, each kept as soon as it is finished.
+
+Every finished trial is written at once and in one step, so a killed measurement goes on where it was. One at a time: two slow
+each other down."""
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from course_utils.config import profile
+from course_utils.data.pictures import Pictures, load_pictures
+from course_utils.report.results import read_results, result_row, write_results
+from course_utils.report.stats import is_right, losses
+from course_utils.training.keep import describe, fingerprint
+from course_utils.training.learner import device_name, versions
+from course_utils.training.recipe import Recipe
+
+
+def pick(**choices):
+    "The choice for the profile in force."
+    return profile().pick(**choices)
+
+
+@dataclass(frozen=True)
+class Trial:
+    "One training of an experiment."
+    arm: str                   # what is compared with the other arms, by name
+    recipe: Recipe
+    size: int                  # side of the pictures, in pixels
+    limit: int | None = None   # at most about this many pictures
+    share: float = 1.          # of the training pictures; each is then seen more often, so that the steps are as many
+    rung: object = None        # `techniques.ladder.Rung`, where it is one of the ladder
+    labels: dict = field(default_factory=dict)  # what else a table of results asks for
+
+    @property
+    def seed(self) -> int: return self.recipe.seed
+
+    def pictures(self) -> Pictures: return load_pictures(size=self.size, limit=self.limit)
+
+    def part_of(self, pics: Pictures) -> Pictures:
+        "The share of the training pictures, and all that are held out."
+        return pics.subset(round(self.share * len(pics.train)))
+
+    def settings(self) -> dict:
+        "All that decides the outcome, as JSON."
+        facts = dict(vars(self), seed=self.seed, recipe=vars(self.recipe))
+        labels = facts.pop('labels')
+        return describe(facts | labels)
+
+
+def arm(
+    name: str,
+    recipe: Recipe,
+    size: int | None = None,  # None: small pictures, as most experiments have them
+    **more                    # of `Trial`
+) -> Trial:
+    "An arm of an experiment, at the seed of its recipe. All pictures, but for a trial at smoke."
+    if size is None: size = pick(smoke=32, cpu=64, gpu=128)
+    return Trial(name, recipe, size, pick(smoke=160, cpu=None), **more)
+
+
+def over_seeds(
+    arms: list,  # of `Trial`
+) -> dict:       # name of a run → `Trial`
+    "Seed after seed, so that a measurement stopped early leaves whole seeds."
+    trials = {}
+    for seed in range(pick(smoke=2, cpu=5)):
+        for trial in arms:
+            trials[f'{trial.arm}, seed {seed}'] = replace(trial, recipe=replace(trial.recipe, seed=seed))
+    return trials
+
+
+# ---- what is kept of a run ----
+
+def per_picture(run, prefix: str = '') -> dict:
+    "For paired intervals: whether each held-out picture is named right (a digit each), and its loss."
+    digits = ''.join(f'{value:.0f}' for value in is_right(run))
+    rounded = [round(float(value), 3) for value in losses(run)]
+    return {f'{prefix}right': digits, f'{prefix}loss': rounded}
+
+
+def run_numbers(run) -> dict:
+    "Accuracy, loss and seconds, and the answer to every held-out picture."
+    return dict(accuracy=run.accuracy, valid_loss=run.valid_loss, seconds=round(run.seconds, 2), **per_picture(run))
+
+
+# ---- the engine ----
+
+def conditions(trial: Trial) -> dict:
+    "What all runs of a file have in common: the data, the versions, on a GPU also which."
+    pics = trial.pictures()
+    settled = dict(data=f'{pics.name} {fingerprint(pics)}', versions=versions())
+    if torch.cuda.is_available(): settled['device'] = device_name()  # seconds of two GPUs do not belong into one table
+    return settled
+
+
+def is_kept(
+    row: dict | None,  # of the results
+    trial: Trial,
+    settled: dict,        # `conditions`
+) -> bool:
+    "Was this trial measured, with these settings and under these conditions?"
+    if row is None or row['settings'] != trial.settings(): return False
+    return all(row[key] == value for key, value in settled.items())
+
+
+def measure(
+    name: str,       # of the experiment
+    trials: dict,    # name of a run → `Trial`
+    one,             # `Trial` → numbers, JSON
+    path: Path,      # of the results
+    say=print,
+) -> int:            # how many were measured now
+    "Measures the trials that `path` does not hold yet with these settings, on these data, with these versions."
+    settled = conditions(next(iter(trials.values())))
+    rows = read_results(path).get('runs', {})
+    kept = {key: rows.get(key) for key, trial in trials.items() if is_kept(rows.get(key), trial, settled)}
+    todo = [key for key in trials if key not in kept]
+    start = time.perf_counter()
+    for done, key in enumerate(todo, 1):
+        numbers = one(trials[key])
+        kept[key] = result_row(**numbers, settings=trials[key].settings(), data=settled['data'])
+        in_order = {key: kept[key] for key in trials if key in kept}
+        write_results(path, dict(runs=in_order), lines=True)
+        minutes = (time.perf_counter() - start) / 60
+        left = minutes / done * (len(todo) - done)
+        say(f'{name}: {key}, {len(kept)} of {len(trials)}, {minutes:.1f} minutes so far, about {left:.0f} left', flush=True)
+    return len(todo)
