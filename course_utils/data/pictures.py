@@ -7,6 +7,7 @@ from fastai.data.core import DataLoaders
 
 from course_utils.config import CourseError
 from course_utils.data.decode import Found, decode_cached
+from course_utils.data.greys import grey_sentence
 from course_utils.data.listing import some_names
 from course_utils.data.loader import PictureLoader
 from course_utils.data.rows import Reading
@@ -115,6 +116,8 @@ class Pictures:
         lines += self.notes
         never_held_out = self.never_held_out()
         if never_held_out: lines.append(f"No picture is held out of: {some_names(never_held_out)}. How well these are recognised cannot be told.")
+        greys = grey_sentence(self.found.modes, self.found.grey_range)
+        if greys: lines.append(greys)
         if self.found.unreadable: lines.append(set_aside(self.found.unreadable))
         return '\n'.join(lines)
 
@@ -150,6 +153,7 @@ def load_pictures(
     file_column: str | None = None,   # that table's columns, where they are not clear from their names
     label_column: str | None = None,
     split_column: str | None = None,
+    grey_range: tuple | None = None,  # what becomes black and white in files of more than 8 bits; None: found in them
 ) -> Pictures:
     "Reads a data set. Raises `CourseError` where it cannot be learnt from, with one sentence that says why."
     check_arguments(size, valid_share, split)
@@ -159,7 +163,8 @@ def load_pictures(
     check_files(name, files, classes)
     table = files
     if limit and limit < len(files): table = limited(files, classes, limit, valid_share, seed)
-    x, readable, found = decode_cached(list(table.path), size, cache)
+    not_held_out = (table.split != 'valid').tolist()  # these decide the range of greys
+    x, readable, found = decode_cached(list(table.path), size, cache, grey_range, not_held_out)
     check_readable(name, files, classes, found.unreadable)
     table = with_split(table.iloc[readable].reset_index(drop=True), classes, valid_share, seed)
     check_parts(name, table, classes)
