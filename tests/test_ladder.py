@@ -145,10 +145,10 @@ def test_the_explorer_says_what_was_measured():
     seeds = {name: Seeds((rng.random((5, 80)) < p).astype(float), rng.random((5, 80)), 60.) for name, p in (('baseline', .5), ('+ much', .9), ('+ nothing', .9))}
     e = ladder_explorer(seeds)
     for k, name in enumerate(seeds):
-        picture, says = e.at(rung=k)
+        picture, says = e.draw_at(rung=k)
         assert name in says
         assert f'{seeds[name].right.mean():.1%}' in says
-        assert picture.shape == e.at()[0].shape
+        assert picture.shape == e.draw_at()[0].shape
     low, high = interval(seeds['+ much'].right - seeds['baseline'].right)
     assert f'{low:+.1%} to {high:+.1%}' in e.draw_at(rung=1)[1]
     assert (draw_rungs(seeds, 2) != draw_rungs(seeds, 1)).any()
