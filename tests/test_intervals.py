@@ -1,12 +1,17 @@
 "Intervals cover as often as they say, where a picture is hard for all seeds and seeds differ a little."
+import json
+
 import numpy as np, pytest
 from scipy.special import ndtri
 from scipy.stats import binom, binomtest
 
-from course_utils.config import CourseError
-from course_utils.report.intervals import crossed_variance, mean_interval, paired_difference_interval, proportion_interval
+from course_utils.config import CourseError, root
+from course_utils.report.intervals import (balanced_interval, crossed_variance, differences_interval, mean_interval,
+                                           paired_difference_interval, proportion_interval)
+from course_utils.report.stats import Seeds, interval
 
 PICTURES = (8, 20, 50, 200, 656, 2000)
+LARGEST = pytest.param(2000, marks=pytest.mark.slow)
 ACCURACIES = (.5, .7, .9, .97, .99)
 LEAST = .93
 
@@ -92,7 +97,8 @@ def test_one_seed_is_exact_and_a_little_wider_than_wilson(right, n):
     low, high = proportion_interval(np.arange(n) < right)
     exact, wilson = (binomtest(right, n).proportion_ci(method=m) for m in ('exact', 'wilson'))
     assert np.allclose((low, high), exact, atol=1e-9)
-    assert high - low < 1.25 * (wilson.high - wilson.low) and abs(low - wilson.low) < .06
+    assert high - low < 1.25 * (wilson.high - wilson.low)
+    assert abs(low - wilson.low) < .06
 
 
 def test_wilson_would_not_reach_93_percent():
@@ -123,7 +129,7 @@ def test_one_pair_of_models_covers_for_every_outcome(n):
 # several seeds: simulated
 
 @pytest.mark.parametrize('seeds', [3, 5, 10])
-@pytest.mark.parametrize('n', PICTURES)
+@pytest.mark.parametrize('n', [*PICTURES[:-1], LARGEST])
 def test_seeds_cover(seeds, n):
     found = coverage(seeds, n)
     assert min(share for share, _ in found.values()) >= LEAST, found
@@ -181,22 +187,26 @@ def test_all_right_and_all_wrong():
     assert proportion_interval(np.zeros(8)) == pytest.approx((0, .3694), abs=1e-4)
     assert proportion_interval(np.ones((5, 8))) == proportion_interval(np.ones(8)), 'no more pictures'
     low, high = paired_difference_interval(np.ones(8), np.zeros(8))
-    assert high == 1 and .4 < low < .6
+    assert high == 1
+    assert .4 < low < .6
 
 
 def test_one_picture():
     assert proportion_interval([1]) == pytest.approx((.025, 1))
     assert proportion_interval(np.ones((3, 1))) == pytest.approx((.025, 1))
     low, high = paired_difference_interval([1], [0])
-    assert -1 <= low < 0 and high == 1
-    assert mean_interval([.3]) == mean_interval([[.3], [.2]]) == (-np.inf, np.inf)
+    assert -1 <= low < 0
+    assert high == 1
+    assert mean_interval([.3]) == (-np.inf, np.inf)
+    assert mean_interval([[.3], [.2]]) == (-np.inf, np.inf)
 
 
 def test_identical_models_are_not_told_apart():
     right = np.array([1, 1, 1, 1, 1, 1, 0, 1])
     for v in (right, np.tile(right, (5, 1))):
         low, high = paired_difference_interval(v, v)
-        assert low == -high and .2 < high < .35
+        assert low == -high
+        assert .2 < high < .35
     assert mean_interval(np.full(8, .2)) == pytest.approx((.2, .2)), 'equal losses show no scale'
 
 
@@ -236,7 +246,8 @@ def test_pairing_narrows_and_swapping_mirrors():
     a, b = z < ndtri(.9), z < ndtri(.85)
     low, high = paired_difference_interval(a, b)
     assert paired_difference_interval(b, a) == pytest.approx((-high, -low))
-    assert 0 < low < a.mean() - b.mean() < high and high - low < np.diff(proportion_interval(a))
+    assert 0 < low < a.mean() - b.mean() < high
+    assert high - low < np.diff(proportion_interval(a))
     widths = [np.diff(proportion_interval(a, level=level)) for level in (.8, .95, .99)]
     assert widths == sorted(widths)
 
@@ -269,3 +280,96 @@ def test_fast_enough():
     for _ in range(100):
         proportion_interval(z < 1), paired_difference_interval(z < 1, z < .9), mean_interval(z)
     assert time.perf_counter() - started < 1.5
+
+
+# ---- a balanced accuracy, and differences ----
+
+@pytest.mark.parametrize('sizes, recalls', [((8, 8), (.95, .95)), ((70, 16), (.99, .5)), ((600, 60), (.97, .8)), ((20, 4), (.98, .9))])
+def test_a_balanced_accuracy_covers(sizes, recalls):
+    rng = np.random.default_rng(sizes)
+    targets = np.repeat(np.arange(2), sizes)
+    answers = rng.random((400, len(targets))) < np.repeat(recalls, sizes)
+    found = np.array([balanced_interval(right, targets) for right in answers])
+    assert covered(found.T, np.mean(recalls))[0] >= LEAST
+
+
+def test_a_balanced_accuracy_stays_between_0_and_1():
+    targets = [0] * 8 + [2] * 2
+    low, high = balanced_interval(np.ones(10), targets)
+    assert 0 < low < .7
+    assert high == 1
+    assert balanced_interval(np.zeros(10), targets)[0] == 0
+    assert balanced_interval(np.ones(8), [0] * 8) == pytest.approx(proportion_interval(np.ones(8)))
+    with pytest.raises(CourseError, match='one of each'): balanced_interval(np.ones(8), targets)
+
+
+def test_one_picture_of_eight_proves_no_difference():
+    "Nor if it is weighted; and differences that are all 0 are never certain."
+    one = np.r_[1, np.zeros(7)]
+    for weight in (1, 1.3, .5):
+        low, high = differences_interval(weight * one)
+        assert low < 0 < high
+    low, high = differences_interval(np.zeros((3, 8)))
+    assert low == -high < 0
+
+
+def test_differences_say_what_their_pairs_say():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, 3, 60)) < .8
+    assert differences_interval(a * 1. - b) == paired_difference_interval(a, b)
+
+
+# ---- shared/field/interval_certain.py ----
+
+def answers(k, n): return np.r_[np.ones(k), np.zeros(n - k)]
+
+
+@pytest.mark.parametrize('k, n', [(4, 4), (8, 8), (20, 20), (7, 8), (19, 20)])
+def test_field_an_accuracy_is_never_certain(k, n):
+    low, high = interval(answers(k, n))
+    exact = binomtest(k, n).proportion_ci(method='exact')
+    assert (low, high) == pytest.approx((exact.low, exact.high))
+    assert high - low > .15
+
+
+def test_field_none_of_8_right():
+    "As answers they are told by their name or type; numbers that are all 0 may be a difference, too."
+    assert proportion_interval(answers(0, 8)) == pytest.approx((0, .3694), abs=1e-4)
+    assert interval(answers(0, 8) > 0) == proportion_interval(answers(0, 8))
+    low, high = interval(answers(0, 8))
+    assert low == pytest.approx(-.277, abs=1e-3)
+    assert high == -low
+
+
+@pytest.mark.parametrize('n, p', [(8, .9), (20, .95), (50, .98), (200, .98)])
+def test_field_the_interval_holds_the_truth(n, p):
+    rng = np.random.default_rng(0)
+    found = [interval(rng.random(n) < p) for _ in range(300)]
+    assert covered(np.transpose(found), p)[0] >= LEAST
+
+
+def test_field_three_seeds_that_have_all_8_right():
+    assert Seeds(np.ones((3, 8)), np.zeros((3, 8)), 1.).accuracy == (1, pytest.approx(.6306, abs=1e-4), 1)
+
+
+# ---- results/coverage.json, the figure of lesson 09 ----
+
+def test_the_figure_shows_what_is_simulated_here():
+    table = json.loads((root()/'results'/'coverage.json').read_text())
+    now = table['least']['accuracy']['now']
+    for n, least in zip(table['pictures'], now['5']):
+        if n > 200: continue
+        found = coverage(5, n)
+        assert min(share for share, _ in found.values()) == pytest.approx(least, abs=.025)
+    assert min(least for kind in table['least'].values() for shares in kind['now'].values() for least in shares) >= LEAST
+
+
+@pytest.mark.parametrize('n', [8, 50, 200])
+def test_the_figure_shows_the_bootstrap_s_limit(n):
+    "With one seed, resampled numbers of right answers are binomial."
+    table = json.loads((root()/'results'/'coverage.json').read_text())
+    right = np.arange(n + 1)
+    low, high = binom.ppf(.025, n, right / n) / n, binom.ppf(.975, n, right / n) / n
+    shares = [binom.pmf(right, n, p)[(low <= p + 1e-12) & (p <= high + 1e-12)].sum() for p in ACCURACIES]
+    place = table['pictures'].index(n)
+    assert min(shares) == pytest.approx(table['least']['accuracy']['bootstrap']['1'][place], abs=1e-3)
