@@ -7,8 +7,8 @@ from course_utils.show.figures import Figure, show
 from course_utils.show.palette import BLUE, GREY, ORANGE
 
 PROMISED = .95
-COLOURS = {'bootstrap': ORANGE, 'now': BLUE}  # name of a method in results/coverage.json → its colour
-STYLES = {'1': '-', '5': '--'}                # seeds → how the line is drawn
+METHOD_COLOURS = {'bootstrap': ORANGE, 'now': BLUE}  # name of a method in results/coverage.json → its colour
+SEED_LINES = {'1': '-', '5': '--'}                # seeds → how the line is drawn
 
 
 def coverage_figure() -> Figure:
@@ -19,7 +19,7 @@ def coverage_figure() -> Figure:
     for ax, (kind, methods) in zip(axes, table['least'].items()):
         for method, by_seeds in methods.items():
             for n_seeds, shares in by_seeds.items():
-                ax.plot(pictures, shares, STYLES[n_seeds], marker='o', ms=4, color=COLOURS[method],
+                ax.plot(pictures, shares, SEED_LINES[n_seeds], marker='o', ms=4, color=METHOD_COLOURS[method],
                         label=f'{method}, {seeds_in_words(n_seeds)}')
         ax.axhline(PROMISED, color=GREY, lw=1)
         ax.set(title=kind, xlabel='held-out pictures', xscale='log', ylim=(0, 1.03))

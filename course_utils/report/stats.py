@@ -170,13 +170,13 @@ def difference(
 ) -> tuple[float, float, float]:  # mean of a − b, and its 95 % interval
     """How much `a` differs from `b`, paired: the pictures that both find hard cancel out. Raises `CourseError` where the two
     were not judged on the same pictures."""
-    check_pictures(a, b, len(a.targets), len(b.targets))
+    check_same_pictures(a, b, len(a.targets), len(b.targets))
     differences = score(a) - score(b)
     find_interval = mean_interval if score is losses else differences_interval
     return float(differences.mean()), *find_interval(differences)
 
 
-def check_pictures(
+def check_same_pictures(
     a, b,             # two `Run`s or two `Seeds`
     n_a: int, n_b: int,  # pictures each was judged on
 ):
@@ -216,7 +216,7 @@ class Seeds:
         "Of `Run`s, one a seed. Raises `CourseError` where they were not judged on the same pictures."
         runs = list(runs)
         first = runs[0]
-        for run in runs: check_pictures(first, run, len(first.targets), len(run.targets))
+        for run in runs: check_same_pictures(first, run, len(first.targets), len(run.targets))
         right = np.array([is_right(run) for run in runs])
         loss = np.array([losses(run) for run in runs])
         seconds = float(np.median([run.seconds for run in runs]))
@@ -245,7 +245,7 @@ def gains(
 
 def gain_row(a: Seeds, b: Seeds) -> dict:
     "What `a` gains over `b`, for `gains`."
-    check_pictures(a, b, a.right.shape[-1], b.right.shape[-1])
+    check_same_pictures(a, b, a.right.shape[-1], b.right.shape[-1])
     check_seeds(a, b)
     low, high = differences_interval(a.right - b.right)
     loss_low, loss_high = mean_interval(a.loss - b.loss)
