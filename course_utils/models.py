@@ -84,16 +84,25 @@ def create_model(
     pretrained: bool = True,   # ImageNet weights: packaged ones where there are, else timm's download
     **kwargs                   # passed to `timm.create_model`: `drop_rate`, `drop_path_rate`, …
 ) -> nn.Module:
-    "A timm model. Input `(B, 3, H, W)` normalised by `norm_of(model)`, output logits `(B, n_out)`. Raises `CourseError` for an unknown name, or weights that cannot be had."
-    import timm
+    "A timm model. Input `(B, 3, H, W)` normalised by `norm_of(model)`, output logits `(B, n_out)`. Raises `CourseError` for an unknown name or option, or weights that cannot be had."
     name = check_name(arch)
-    if not pretrained: model = timm.create_model(arch, pretrained=False, **kwargs)
+    if not pretrained: model = untrained_model(arch, **kwargs)
     elif name in PACKAGED:
-        model = timm.create_model(name, pretrained=False, **kwargs)
+        model = untrained_model(name, **kwargs)
         load_by_order(model, packaged_weights(name))
     else: model = download_model(arch, **kwargs)
     if n_out is not None: model.reset_classifier(n_out)
     return model
+
+
+def untrained_model(arch: str, **kwargs) -> nn.Module:
+    "A timm model with weights drawn at random. Raises `CourseError` for an option that it has not."
+    import timm
+    try: return timm.create_model(arch, pretrained=False, **kwargs)
+    except TypeError as e:
+        if 'unexpected keyword argument' not in str(e): raise
+        option = str(e).split("'")[-2]
+        raise CourseError(f"{arch} has no option '{option}': leave it out of the network's options, or choose another network.") from None
 
 
 def download_model(arch: str, **kwargs) -> nn.Module:
@@ -112,6 +121,41 @@ def go_offline_without_network(host: str = 'huggingface.co'):
     if os.environ.get('HTTPS_PROXY') or os.environ.get('https_proxy'): return
     try: socket.getaddrinfo(host, 443)
     except OSError: huggingface_hub.constants.HF_HUB_OFFLINE = True
+
+
+# ---- does it take these pictures? ----
+
+SIZES = (96, 128, 160, 192, 224, 256, 299, 384)  # pixels, that networks are made for
+
+
+def picture_problem(
+    model: nn.Module,
+    size: int,   # side of the pictures, in pixels
+    n_out: int,  # logits expected
+) -> str:
+    "Why a network has no logits for pictures of this size, in a few words; empty where it has. It is tried on a black one, and stays as it is."
+    training = [module for module in model.modules() if module.training]
+    parameter = next(model.parameters())
+    black = torch.zeros(1, 3, size, size, dtype=parameter.dtype, device=parameter.device)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(): logits = model.eval()(black)
+    except Exception as e:
+        if isinstance(e, MemoryError) or 'memory' in str(e): return ''  # no trouble of its architecture; the training says it better
+        return (str(e).splitlines() or [''])[0] or type(e).__name__
+    finally:
+        for module in training: module.training = True
+    if not torch.is_tensor(logits): return f'it gives a {type(logits).__name__}, not one tensor of logits'
+    if logits.shape != (1, n_out): return f'it gives {tuple(logits.shape)}, not one logit for each of {n_out} classes'
+    return ''
+
+
+def refuse_size(model: nn.Module, arch: str, size: int, n_out: int, problem: str):
+    "Raises `CourseError`, which names the next larger size that this network takes."
+    made_for = model.pretrained_cfg.get('input_size', (3, 224, 224))[-1]
+    larger = sorted({made_for, *SIZES})
+    taken = next((side for side in larger if side > size and not picture_problem(model, side, n_out)), None)
+    if taken: raise CourseError(f"{arch} cannot take pictures of {size}×{size} pixels: load them with size={taken}, or choose another network.")
+    raise CourseError(f"{arch} cannot be trained on these pictures ({problem.rstrip('.')}): choose another network.")
 
 
 def norm_of(

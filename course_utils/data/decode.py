@@ -1,7 +1,7 @@
 """Files become pictures: read once, resized once, and kept as bytes.
 
-Pictures come in many kinds: palettes, CMYK, 16 bits, transparency, several frames. Every one becomes 8-bit RGB, and what
-cannot be read says why. Decoding is slow and always gives the same bytes, so the result is kept under a name made from the
+Pictures come in many kinds: palettes, CMYK, 16 bits (see `greys`), transparency, several frames. Every one becomes 8-bit
+RGB, and what cannot be read says why. Decoding is slow and always gives the same bytes, so the result is kept under a name made from the
 list of files; an epoch then reads memory."""
 import hashlib, json, os, shutil, warnings
 from collections import Counter
@@ -11,44 +11,74 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from tqdm import tqdm
 
 from course_utils.config import CourseError, cache_dir, check_room, file_sha256, whole_folder
+from course_utils.data.greys import (
+    check_grey_range, data_set_range, deep_colour, file_extremes, find_grey_range, grey_extremes, grey_levels, is_deep)
 
-FORMAT = 1  # of what is kept; another number and everything is decoded again
+FORMAT = 2  # of what is kept; another number and everything is decoded again
 
 
 # ---- one picture ----
 
 def read_picture(
-    path,       # the file
-    size: int,  # side of the square returned, in pixels
+    path,                             # the file
+    size: int,                        # side of the square returned, in pixels
+    grey_range: tuple | None = None,  # what becomes black and white in a file of more than 8 bits; None: found in it alone
 ) -> tuple[np.ndarray, str, tuple]:  # RGB picture `(size, size, 3)` uint8; its mode in the file; its width and height there
     """Reads one picture, scales its shorter side to `size` (bicubic) and cuts the centre square.
     Of an animation, the first frame. Raises `OSError` or `ValueError` where it is not a readable picture."""
-    # It goes into exported files as it stands here, with `to_rgb`: nothing else of the course is called.
+    # It goes into exported files as it stands here, with the others of `STANDALONE`: nothing else of the course is called.
     if os.path.getsize(path) == 0: raise ValueError('the file is empty')
     with warnings.catch_warnings():
         warnings.simplefilter('error', Image.DecompressionBombWarning)
-        with Image.open(path) as file:
+        with open_picture(path) as file:
             mode, shape = file.mode, file.size
+            colour = deep_colour(file, path)
+            if colour is not None: mode += ' 16 bits'
             if getattr(file, 'n_frames', 1) > 1: mode += ' animated'
             file.draft('RGB', (size, size))  # a JPEG much larger than needed is decoded smaller, which is faster
-            picture = to_rgb(ImageOps.exif_transpose(file))
+            picture = file if colour is None else from_deep_colour(colour, file, grey_range)
+            picture = to_rgb(ImageOps.exif_transpose(picture), grey_range)
     square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return np.asarray(square), mode, shape
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    "8-bit RGB from any mode: 16 bits are scaled, not clipped, and transparency is laid on white."
+def open_picture(path) -> Image.Image:
+    "Opened by Pillow; a HEIC by the package pillow-heif, where it is there. Raises `OSError`."
+    try: return Image.open(path)
+    except Image.UnidentifiedImageError:
+        with open(path, 'rb') as file: brand = file.read(12)[4:]
+        if brand not in (b'ftypheic', b'ftypheix', b'ftyphevc', b'ftypheim', b'ftypheis', b'ftypmif1', b'ftypmsf1'): raise
+        try: import pillow_heif
+        except ImportError: raise OSError('HEIC needs the package pillow-heif: pip install pillow-heif') from None
+        pillow_heif.register_heif_opener()
+        return Image.open(path)
+
+
+def from_deep_colour(
+    colour: np.ndarray,  # `(H, W, 3 or 4)` uint16
+    file: Image.Image,   # it says which side is up
+    grey_range: tuple | None,
+) -> Image.Image:
+    "8-bit colours out of 16-bit ones."
+    levels = grey_levels(colour[..., :3], grey_range)
+    alpha = (colour[..., 3:] // 257).astype(np.uint8)
+    picture = Image.fromarray(np.concatenate([levels, alpha], axis=2))
+    picture.getexif().update(file.getexif())
+    return picture
+
+
+def to_rgb(
+    picture: Image.Image,
+    grey_range: tuple | None = None,  # see `read_picture`
+) -> Image.Image:
+    "8-bit RGB from any mode: more than 8 bits are scaled, not clipped, and transparency is laid on white."
     if picture.mode.startswith('I') or picture.mode == 'F':
-        x = np.asarray(picture).astype(float)
-        white = 255
-        if picture.mode == 'F': white = max(x.max(), 1)
-        elif x.max() > 255: white = 65535
-        grey = x.clip(0, white) / white * 255
-        return Image.fromarray(grey.astype(np.uint8)).convert('RGB')
+        levels = grey_levels(np.asarray(picture), grey_range)
+        return Image.fromarray(levels).convert('RGB')
     if 'transparency' in picture.info or picture.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa'):
         layer = picture.convert('RGBA')
         paper = Image.new('RGBA', layer.size, 'white')
@@ -56,12 +86,26 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert('RGB')
 
 
-def unreadable_reason(error: Exception) -> str:
+# what reads a picture in an exported file, which has NumPy and Pillow alone: their source is copied
+STANDALONE = (read_picture, open_picture, to_rgb, grey_levels, grey_extremes, find_grey_range, deep_colour, from_deep_colour)
+
+
+def unreadable_reason(error: Exception, path=None) -> str:
     "Why a file is set aside, in a few words. PIL's plugins raise many kinds of errors."
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)): return 'too many pixels to be safe to open'
-    if isinstance(error, Image.UnidentifiedImageError): return 'not a picture'
+    if isinstance(error, Image.UnidentifiedImageError): return unknown_kind(path) if path else 'not a picture'
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def unknown_kind(path) -> str:
+    "What a file is that Pillow does not know, by its first bytes."
+    with open(path, 'rb') as file: head = file.read(132)
+    if head[4:12] in (b'ftypavif', b'ftypavis') and not features.check('avif'):
+        return 'AVIF needs the package pillow-avif-plugin: pip install pillow-avif-plugin'
+    if head[:4] in (b'II*\0', b'MM\0*'): return 'a kind of TIFF that Pillow cannot read: save it as PNG'
+    if head[128:] == b'DICM': return 'DICOM, which Pillow cannot read: save it as 16-bit PNG or TIFF'
+    return 'not a picture'
 
 
 # ---- many pictures ----
@@ -72,6 +116,7 @@ class Found:
     modes: dict = field(default_factory=dict)       # mode in the file → number of pictures
     sizes: dict = field(default_factory=dict)       # 'width×height' → number of pictures
     unreadable: dict = field(default_factory=dict)  # file → why it was set aside
+    grey_range: tuple | None = None  # what became black and white in files of more than 8 bits; None where there are none
 
 
 @contextmanager
@@ -92,17 +137,22 @@ def empty_pictures(n: int, size: int) -> np.ndarray:  # `(n, size, size, 3)` uin
 
 def decode(
     paths: list,
-    size: int,            # side in pixels
-    quiet: bool = False,  # no progress bar
+    size: int,                        # side in pixels
+    quiet: bool = False,              # no progress bar
+    grey_range: tuple | None = None,  # what becomes black and white in files of more than 8 bits; None: found in the `deciding` ones
+    deciding: list | None = None,     # bool, one a path: may it decide the range? None: every one
 ) -> tuple[np.ndarray, list, Found]:
-    "Pictures `(N, size, size, 3)` uint8 of the readable `paths`, which of them those are, and what was found."
+    "Pictures `(N, size, size, 3)` uint8 of the readable `paths`, which of them those are, and what was found. Raises `CourseError` where memory is short, or two kinds of greys want two ranges."
+    options = () if grey_range is None else (grey_range,)
+
     def read(path):
-        try: return read_picture(path, size)
-        except Exception as e: return unreadable_reason(e)
+        try: return read_picture(path, size, *options)
+        except Exception as e: return unreadable_reason(e, path)
 
     x = empty_pictures(len(paths), size)
     readable, unreadable = [], {}
     modes, sizes = Counter(), Counter()
+    deep = []  # places in `x` of pictures of more than 8 bits
     no_bar = quiet or len(paths) < 500
     with thread_pool() as pool:
         results = pool.map(read, paths)
@@ -112,43 +162,73 @@ def decode(
                 unreadable[str(paths[i])] = result
                 continue
             picture, mode, (width, height) = result
+            if is_deep(mode): deep.append(len(readable))
             x[len(readable)] = picture
             readable.append(i)
             modes[mode] += 1
             sizes[f'{width}×{height}'] += 1
-    found = Found(dict(modes.most_common()), dict(sizes.most_common()), unreadable)
+    if deep and grey_range is None:
+        files = [paths[readable[k]] for k in deep]
+        may_decide = [deciding is None or deciding[readable[k]] for k in deep]
+        grey_range = find_data_set_range(files, may_decide)
+        read_again(x, deep, files, grey_range)
+    found = Found(dict(modes.most_common()), dict(sizes.most_common()), unreadable, grey_range)
     return x[:len(readable)], readable, found
+
+
+def find_data_set_range(
+    files: list,       # of more than 8 bits
+    may_decide: list,  # bool, one a file; where none may, all do
+) -> tuple:
+    "One range of greys for a data set: a pass over its files of more than 8 bits."
+    chosen = [path for path, decides in zip(files, may_decide) if decides] or files
+    with thread_pool() as pool: extremes = list(pool.map(file_extremes, chosen))
+    return data_set_range(chosen, extremes)
+
+
+def read_again(x: np.ndarray, places: list, files: list, grey_range: tuple):
+    "Replaces the pictures at `places`, which were each read by its own range, by those of the common one."
+    size = x.shape[1]
+    with thread_pool() as pool:
+        pictures = pool.map(lambda path: read_picture(path, size, grey_range)[0], files)
+        for place, picture in zip(places, pictures): x[place] = picture
 
 
 # ---- decoded once ----
 
 def decode_cached(
     paths: list,
-    size: int,           # side in pixels
-    cache: bool = True,  # keep the pictures, and find them again
+    size: int,                        # side in pixels
+    cache: bool = True,               # keep the pictures, and find them again
+    grey_range: tuple | None = None,  # see `decode`
+    deciding: list | None = None,     # see `decode`
 ) -> tuple[np.ndarray, list, Found]:
-    "`decode`, kept in `cache_dir()`. A changed file, or a cache that fails its checksum, is decoded again."
-    folder = pictures_folder(paths, size)
+    """`decode`, kept in `cache_dir()`. A changed file, or a cache that fails its checksum, is decoded again; so are all of
+    them where a file that was set aside has become readable. Raises `CourseError` for a range that is none."""
+    check_grey_range(grey_range)
+    if deciding and all(deciding): deciding = None
+    folder = pictures_folder(paths, size, grey_range, deciding)
     if cache and folder.is_dir():
         kept = load_kept(folder)
-        if kept: return kept
-        print(f'The kept pictures in {folder} are damaged: they are read again.')
+        if kept and not any_readable(kept[2].unreadable, size): return kept
+        reason = 'leave out files that can be read now' if kept else 'are damaged'
+        print(f'The kept pictures in {folder} {reason}: they are read again.')
         shutil.rmtree(folder, ignore_errors=True)
     if cache:
         n_bytes = len(paths) * size * size * 3
         check_room(folder.parent, n_bytes * 1.05 + 1e6, 'COURSE_CACHE', 'make room for the decoded pictures, choose a smaller size')
-    x, readable, found = decode(paths, size)
+    x, readable, found = decode(paths, size, grey_range=grey_range, deciding=deciding)
     if cache and readable: keep_pictures(folder, x, readable, found)
     return x, readable, found
 
 
-def pictures_folder(paths: list, size: int) -> Path:
-    "Where these files' pictures are kept: the name changes with any file's name, length or date."
+def pictures_folder(paths: list, size: int, grey_range: tuple | None = None, deciding: list | None = None) -> Path:
+    "Where these files' pictures are kept: the name changes with any file's name, length or date, and with the range of greys asked for."
     files = []
     for path in paths:
         stat = os.stat(path)
         files.append((str(path), stat.st_size, stat.st_mtime_ns))
-    content = json.dumps([FORMAT, size, files])
+    content = json.dumps([FORMAT, size, grey_range, deciding, files])
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     return cache_dir()/'pictures'/key
 
@@ -158,8 +238,20 @@ def load_kept(folder: Path) -> tuple[np.ndarray, list, Found] | None:
     try:
         info = json.loads((folder/'info.json').read_text())
         if file_sha256(folder/'x.npy') != info['sha256']: return None
-        return np.load(folder/'x.npy', mmap_mode='r'), info['ok'], Found(**info['found'])
+        found = Found(**info['found'])
+        if found.grey_range: found.grey_range = tuple(found.grey_range)
+        return np.load(folder/'x.npy', mmap_mode='r'), info['ok'], found
     except (OSError, ValueError, KeyError): return None
+
+
+def any_readable(paths, size: int) -> bool:
+    "Can any of these files, which were set aside, be read by now? Limits are raised and packages added; the files stay the same."
+    def is_readable(path):
+        try: read_picture(path, size)
+        except Exception: return False
+        return True
+
+    with thread_pool() as pool: return any(pool.map(is_readable, paths))
 
 
 def keep_pictures(folder: Path, x: np.ndarray, readable: list, found: Found):

@@ -4,6 +4,8 @@ import random
 import numpy as np, torch
 from fastai.data.load import DataLoader
 
+from course_utils.data.check_augment import check_augment
+
 
 def to_input(
     images,      # `(B, H, W, 3)` uint8, array or tensor
@@ -22,7 +24,8 @@ def to_input(
 
 
 class PictureLoader(DataLoader):
-    "A fastai loader over pictures in memory. Batches are `(B, 3, H, W)` float32, normalised, channels last, and `(B,)` int64."
+    """A fastai loader over pictures in memory. Batches are `(B, 3, H, W)` float32, normalised, channels last, and `(B,)`
+    int64. Raises `CourseError` for a transform that gives something else than such pictures."""
     def __init__(self,
         x,           # `(N, H, W, 3)` uint8
         y,           # `(N,)` labels
@@ -31,6 +34,7 @@ class PictureLoader(DataLoader):
         repeats=1,   # views of each picture in one epoch
         **kwargs     # of fastai's loader: `bs`, `shuffle`, `drop_last`, `num_workers`
     ):
+        if len(x): check_augment(tfm, x[0])
         super().__init__(range(len(y) * repeats), **kwargs)
         self.x = x
         self.y = torch.as_tensor(y)

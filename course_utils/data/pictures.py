@@ -7,6 +7,7 @@ from fastai.data.core import DataLoaders
 
 from course_utils.config import CourseError
 from course_utils.data.decode import Found, decode_cached
+from course_utils.data.greys import grey_sentence
 from course_utils.data.loader import PictureLoader
 from course_utils.data.sources import find_source, subset_note
 from course_utils.data.split import check_files, check_readable, limited, stratified_split, with_split
@@ -102,6 +103,8 @@ class Pictures:
         data_folder = Path(self.table.path.iloc[0]).parent.parent.parent  # of folder/part/class/file, as `make data` leaves them
         note = subset_note(data_folder)
         if note: lines.append(f'{note}.')
+        greys = grey_sentence(self.found.modes, self.found.grey_range)
+        if greys: lines.append(greys)
         if self.found.unreadable: lines.append(set_aside(self.found.unreadable))
         return '\n'.join(lines)
 
@@ -130,6 +133,7 @@ def load_pictures(
     seed: int = 0,              # of the split
     limit: int | None = None,   # at most about this many pictures, each stratum in proportion
     cache: bool = True,         # keep the decoded pictures in `cache_dir()`
+    grey_range: tuple | None = None,  # what becomes black and white in files of more than 8 bits; None: found in them
 ) -> Pictures:
     "Reads a data set. Raises `CourseError` where it cannot be learnt from, with one sentence that says why."
     if not 32 <= size <= 1024:
@@ -140,7 +144,8 @@ def load_pictures(
     check_files(name, files, classes)
     table = files
     if limit and limit < len(files): table = limited(files, classes, limit, valid_share, seed)
-    x, readable, found = decode_cached(list(table.path), size, cache)
+    not_held_out = (table.split != 'valid').tolist()  # these decide the range of greys
+    x, readable, found = decode_cached(list(table.path), size, cache, grey_range, not_held_out)
     check_readable(name, files, classes, found.unreadable)
     table = table.iloc[readable].reset_index(drop=True)
     return Pictures(name, x, classes, with_split(table, classes, valid_share, seed), found)

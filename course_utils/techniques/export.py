@@ -8,7 +8,7 @@ import numpy as np, onnxruntime, torch
 from torch import nn
 
 from course_utils.config import CourseError
-from course_utils.data.decode import read_picture, to_rgb
+from course_utils.data.decode import STANDALONE, read_picture
 from course_utils.data.loader import to_input
 from course_utils.data.pictures import Pictures
 from course_utils.models import norm_of
@@ -124,9 +124,14 @@ def largest_difference(
 
 def standalone() -> str:
     "Code that classifies pictures from an exported file, and needs NumPy, Pillow and ONNX Runtime alone: the course's own functions."
-    functions = [inspect.getsource(function).rstrip() for function in (read_picture, to_rgb, classify)]
+<<<<<<< HEAD
+    functions = [inspect.getsource(function).rstrip() for function in (*STANDALONE, classify)]
     imports = 'import json, os, warnings\nimport numpy as np, onnxruntime\nfrom PIL import Image, ImageOps'
     return '\n\n'.join([imports, *functions])
+=======
+    code = '\n\n'.join(inspect.getsource(f).rstrip() for f in (*STANDALONE, classify))
+    return f'import json, os, warnings\nimport numpy as np, onnxruntime\nfrom PIL import Image, ImageOps\n\n{code}'
+>>>>>>> h10
 
 
 def classify(

@@ -100,7 +100,7 @@ def find_run(
         history = json.loads((folder/'history.json').read_text())
         if history['sha256'] != digests(folder): raise ValueError('a file has changed')
         with np.load(folder/'valid.npz') as kept_arrays: arrays = dict(kept_arrays)
-        model = build_model(recipe, len(pics.classes))
+        model = build_model(recipe, len(pics.classes), pics.size)
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))
         return Run(pd.DataFrame(history['rows']), arrays.pop('probs'), arrays.pop('targets'), config, history['seconds'],
                    model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe)

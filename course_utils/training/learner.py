@@ -1,5 +1,6 @@
 """A fastai `Learner` from a `Recipe`."""
 import os, platform, time
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
@@ -13,8 +14,9 @@ from fastai.torch_core import set_seed
 from torch import nn
 from tqdm import tqdm
 
+from course_utils.config import CourseError
 from course_utils.data.pictures import Pictures
-from course_utils.models import create_model, norm_of
+from course_utils.models import create_model, norm_of, picture_problem, refuse_size
 from course_utils.training.recipe import Recipe
 
 
@@ -91,13 +93,43 @@ def versions() -> dict:
 def build_model(
     recipe: Recipe,
     n_classes: int,
+    size: int | None = None,  # side of the pictures, in pixels; None: it is not asked whether the network takes them
 ) -> nn.Module:  # logits `(B, n_classes)` for a normalised `(B, 3, H, W)`
-    "A recipe's network, untrained but for ImageNet weights, with its own head in the classifier's place where it names one."
+    """A recipe's network, untrained but for ImageNet weights, with its own head in the classifier's place where it names one.
+    One that is made for a single size (timm's `img_size`) is made for that of the pictures. Raises `CourseError` where a
+    network cannot take them, or has not what the recipe asks for."""
+    model = new_model(recipe, n_classes)
+    problem = picture_problem(model, size, n_classes) if size else ''
+    if not problem: return model
+    try:
+        resized = new_model(replace(recipe, model=dict(img_size=size) | recipe.model), n_classes)
+        if not picture_problem(resized, size, n_classes): return resized
+    except Exception: pass  # it has no such option, no such size, or weights for its own size alone
+    refuse_size(model, recipe.arch, size, n_classes, problem)
+
+
+def new_model(recipe: Recipe, n_classes: int) -> nn.Module:
+    "A recipe's network as timm makes it, with the recipe's head where it names one."
     model = create_model(recipe.arch, n_classes, recipe.pretrained, **recipe.model)
     if recipe.head:
         n_features = getattr(model, 'head_hidden_size', None) or model.num_features
-        model.set_submodule(model.pretrained_cfg['classifier'], recipe.head(n_features, n_classes))
+        place = model.pretrained_cfg['classifier']
+        if not isinstance(place, str):
+            raise CourseError(f"{recipe.arch} has {len(place)} classifiers ({', '.join(place)}), so one head cannot take their place: leave head out, or choose another network.")
+        model.set_submodule(place, recipe.head(n_features, n_classes))
     return model
+
+
+def check_groups(recipe: Recipe, model: nn.Module):
+    "Raises `CourseError` where the recipe's groups cannot be made of this network's parameters."
+    name = getattr(recipe.groups, '__name__', 'groups')
+    try:
+        groups = [list(group) for group in recipe.groups(model)]
+        if not groups or not all(groups): raise ValueError('a group is empty')
+    except CourseError: raise
+    except Exception as e:
+        reason = (str(e).splitlines() or [''])[0].rstrip('.') or type(e).__name__
+        raise CourseError(f"{name} cannot part the parameters of {recipe.arch} ({reason}): leave groups out for its body and its head, or choose another network.") from None
 
 
 def make_learner(
@@ -106,11 +138,13 @@ def make_learner(
     device=None,        # None: the GPU where there is one
     quiet: bool=False,  # no progress bar
 ) -> Learner:
-    "A fastai Learner with `History`, channels last, and bfloat16 on a GPU that has it."
+    """A fastai Learner with `History`, channels last, and bfloat16 on a GPU that has it. Raises `CourseError` for a network,
+    groups or an augmentation that cannot do with these pictures."""
     set_seed(recipe.seed)
     device = torch.device(device) if device else default_device()
     on_cpu = device.type == 'cpu'
-    model = build_model(recipe, len(pics.classes))
+    model = build_model(recipe, len(pics.classes), pics.size)
+    check_groups(recipe, model)
     workers = recipe.workers
     if workers is None: workers = 0 if on_cpu else min(8, os.cpu_count())
     mean, std = norm_of(recipe.model.get('base', recipe.arch))  # a network made from another one takes that one's

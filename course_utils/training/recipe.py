@@ -11,7 +11,9 @@ BATCHNORM = ('learns', 'still_in_frozen', 'still')
 
 def body_and_head(model: nn.Module) -> list:  # two lists of parameters
     "A timm model's parameters in two groups: all but the classifier, and the classifier."
-    head = list(model.get_classifier().parameters())
+    classifiers = model.get_classifier()  # a tuple of two in distilled networks
+    if isinstance(classifiers, nn.Module): classifiers = (classifiers,)
+    head = [p for classifier in classifiers for p in classifier.parameters()]
     ids = {id(p) for p in head}
     body = [p for p in model.parameters() if id(p) not in ids]
     return [body, head]

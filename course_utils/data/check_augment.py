@@ -1,0 +1,107 @@
+"""Is this a transform that the course can train with? Asked of one picture before the training, so that no wrong one is
+found out after it, or never."""
+import copy, random
+from contextlib import contextmanager
+
+import numpy as np, torch
+
+from course_utils.config import CourseError
+
+CHOICES = ('OneOf', 'OneOrOther', 'SomeOf', 'RandomOrder')  # compositions that leave some of their operations out
+EXAMPLE = 'A.Compose([A.HorizontalFlip(p=.5)])'
+
+
+def check_augment(
+    augment,            # what `Recipe(augment=)` or `loaders(tfm=)` was given
+    image: np.ndarray,  # one of the pictures, `(H, W, 3)` uint8
+):
+    """Raises `CourseError` unless it gives `{'image': …}`, uint8 `(H, W, 3)` of the same size: pictures are normalised and
+    made tensors afterwards. A copy is tried, with every operation switched on, and no generator moves on."""
+    if augment is None: return
+    refuse_other_kinds(augment)
+    with still_generators():
+        trial = switched_on(augment)
+        for seed in range(n_tries(trial)):
+            if hasattr(trial, 'set_random_seed'): trial.set_random_seed(seed)
+            problem = problem_with(trial, image)
+            if problem: raise CourseError(f"augment {problem}: {remedy(trial, image)}.")
+
+
+@contextmanager
+def still_generators():
+    "The global generators are afterwards where they were."
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try: yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def refuse_other_kinds(augment):
+    "Raises `CourseError` for what is not called as albumentations' transforms are."
+    name = getattr(augment, '__name__', type(augment).__name__)
+    if isinstance(augment, type):
+        raise CourseError(f"augment is the class {name}, but it can only be a transform: call it, as in {EXAMPLE}.")
+    if is_of('albumentations', augment): return
+    if isinstance(augment, (list, tuple, dict)):
+        raise CourseError(f"augment is a {name}, but it can only be one transform: wrap what is in it, A.Compose([…]).")
+    if is_of('torchvision', augment):
+        raise CourseError(f"augment is {name} of torchvision, but it can only be a transform of albumentations, which takes and gives arrays: {EXAMPLE} for one.")
+    if isinstance(augment, torch.nn.Module) or not callable(augment):
+        raise CourseError(f"augment is {augment!r}, but it can only be a transform of albumentations: {EXAMPLE} for one.")
+
+
+def is_of(library: str, thing) -> bool:
+    "Does its class, or one that it is made from, come from this library? Asked by name: the library need not be imported."
+    modules = [cls.__module__ for cls in type(thing).__mro__]
+    return any(module.split('.')[0] == library for module in modules)
+
+
+def switched_on(augment):
+    "A copy in which every operation that may happen does."
+    trial = copy.deepcopy(augment)
+    for operation in (trial, *operations(trial)):
+        if getattr(operation, 'p', 0): operation.p = 1.
+    return trial
+
+
+def operations(augment) -> list:
+    "All that a composition is made of, down to single operations."
+    parts = []
+    for part in getattr(augment, 'transforms', ()): parts += [part, *operations(part)]
+    return parts
+
+
+def n_tries(augment) -> int:
+    "How many draws show all that a transform may do; many where it draws among operations."
+    parts = [augment, *operations(augment)]
+    draws = any(type(part).__name__ in CHOICES for part in parts)
+    return 4 * len(parts) if draws else 4
+
+
+def problem_with(augment, image: np.ndarray) -> str:
+    "What is wrong with what a transform gives, in a few words; empty where nothing is."
+    try: result = augment(image=image.copy())
+    except Exception as e:
+        message = (str(e).splitlines() or [''])[0].rstrip('.')
+        return f"cannot be applied to a picture ({type(e).__name__}, {message})"
+    if not isinstance(result, dict) or 'image' not in result: return "does not give {'image': …}, as transforms of albumentations do"
+    changed = result['image']
+    if torch.is_tensor(changed): return 'gives tensors, but pictures are normalised and made tensors after it'
+    if changed.dtype != np.uint8: return f'gives {changed.dtype} instead of uint8, but pictures are normalised after it, and would be so twice'
+    if changed.shape == image.shape: return ''
+    before, after = ('×'.join(map(str, shape)) for shape in (image.shape, changed.shape))
+    return f'turns pictures of {before} into {after}, but they can only keep their shape'
+
+
+def remedy(augment, image: np.ndarray) -> str:
+    "What to leave out, or how to wrap it."
+    if not is_of('albumentations', augment):
+        return 'a function f of arrays is wrapped as A.Compose([A.Lambda(image=lambda x, **_: f(x))])'
+    singles = [part for part in operations(augment) or [augment] if not hasattr(part, 'transforms')]
+    names = [type(operation).__name__ for operation in singles if problem_with(operation, image)]
+    if not names: return 'try its operations one by one'
+    height, width = image.shape[:2]
+    instead = f', or take A.RandomResizedCrop(({height}, {width}))' if any('Crop' in name for name in names) else ''
+    return f"leave {' and '.join(dict.fromkeys(names))} out{instead}"
