@@ -124,14 +124,9 @@ def largest_difference(
 
 def standalone() -> str:
     "Code that classifies pictures from an exported file, and needs NumPy, Pillow and ONNX Runtime alone: the course's own functions."
-<<<<<<< HEAD
     functions = [inspect.getsource(function).rstrip() for function in (*STANDALONE, classify)]
     imports = 'import json, os, warnings\nimport numpy as np, onnxruntime\nfrom PIL import Image, ImageOps'
     return '\n\n'.join([imports, *functions])
-=======
-    code = '\n\n'.join(inspect.getsource(f).rstrip() for f in (*STANDALONE, classify))
-    return f'import json, os, warnings\nimport numpy as np, onnxruntime\nfrom PIL import Image, ImageOps\n\n{code}'
->>>>>>> h10
 
 
 def classify(
