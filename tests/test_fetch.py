@@ -342,7 +342,7 @@ def test_the_original_is_no_subset(tmp_path, monkeypatch):
     monkeypatch.setitem(SOURCES, RPS, replace(source, archives=tuple(archives)))
     facts = prepare.prepare(RPS, mirror_folder(tmp_path/'m', files))
     assert not facts['subset']
-    assert prepare.in_words(facts) == '18 pictures'
+    assert prepare.source_in_words(facts) == '18 pictures'
 
 
 # ---- kills, locks, disks ----
@@ -744,7 +744,7 @@ def test_every_kind_of_good_picture(tmp_path, kind):
 def test_a_gigantic_picture(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
     Image.new('1', (40, 40)).save(tmp_path/'big.png')
-    reasons = arrange.check_pictures([PictureFile('train', 'a', tmp_path/'big.png')], False)
+    reasons = arrange.check_arranged([PictureFile('train', 'a', tmp_path/'big.png')], False)
     assert reasons == ['too many pixels to be safe to open']
 
 

@@ -150,10 +150,6 @@ def test_the_explorer_says_what_was_measured():
         assert name in says
         assert f'{seeds[name].right.mean():.1%}' in says
         assert picture.shape == e.draw_at()[0].shape
-<<<<<<< HEAD
-    low, high = interval(seeds['+ much'].right - seeds['baseline'].right)
-=======
     low, high = paired_difference_interval(seeds['+ much'].right, seeds['baseline'].right)
->>>>>>> h11
     assert f'{low:+.1%} to {high:+.1%}' in e.draw_at(rung=1)[1]
     assert (draw_rungs(seeds, 2) != draw_rungs(seeds, 1)).any()

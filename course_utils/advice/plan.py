@@ -14,7 +14,7 @@ from course_utils.techniques.scaling import costs
 from course_utils.training.learner import default_device
 from course_utils.training.recipe import Recipe
 
-SIZES = (96, 128, 160, 192, 224)  # pixels; 64 where none of them will do
+PLAN_SIZES = (96, 128, 160, 192, 224)  # pixels; 64 where none of them will do
 LR_MAX = 2e-3
 
 
@@ -95,7 +95,7 @@ def largest_size(
     "The largest of `SIZES` that most files have and the minutes allow, 64 at least. Profile smoke takes 64."
     if profile().name == 'smoke': return 64
     median_side = np.median(file_sides(pics)[:, 0])
-    fitting = [size for size in SIZES if size <= median_side and minutes_at(size) <= minutes]
+    fitting = [size for size in PLAN_SIZES if size <= median_side and minutes_at(size) <= minutes]
     return max([64, *fitting])
 
 

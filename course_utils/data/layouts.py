@@ -249,9 +249,9 @@ def check_table(outer: Folder, found: Rows, reading: Reading):
 def compiled(pattern: str) -> re.Pattern:
     "A learner's pattern. Raises `CourseError` where it is none, or names no class."
     try: expression = re.compile(pattern)
-    except re.error as e: raise CourseError(f"pattern={pattern!r} is no regular expression ({e}): try one such as {EXAMPLE}.") from None
+    except re.error as e: raise CourseError(f"pattern={pattern!r} is no regular expression ({e}): try one such as {LAYOUT_EXAMPLE}.") from None
     if expression.groups: return expression
-    raise CourseError(f"pattern={pattern!r} has no group, so it names no class: put the class in brackets, as in {EXAMPLE}.")
+    raise CourseError(f"pattern={pattern!r} has no group, so it names no class: put the class in brackets, as in {LAYOUT_EXAMPLE}.")
 
 
 def by_pattern(tree: Folder, pattern: str) -> Rows:
@@ -281,7 +281,7 @@ def file_part(match: re.Match, relative: Path, parts: dict) -> str:
     return parts.get(relative.parts[0], '')
 
 
-EXAMPLE = r"pattern=r'^(?P<label>[^_.]+)'"
+LAYOUT_EXAMPLE = r"pattern=r'^(?P<label>[^_.]+)'"
 PATTERNS = (  # with the class before the first mark, before the number, behind the last mark
     r'^(?P<label>[^._\-\s]+)[._\-\s]',
     r'^(?P<label>.*?[^\W\d_])[._\-\s]*\d+\.\w+$',
@@ -299,7 +299,7 @@ def suggested_pattern(names: list) -> str:
         is_telling = any(not label.isdigit() for label in labels)
         is_general = len(labels) >= .9 * len(names)
         if is_telling and is_general and 2 <= n_classes <= len(names) / 2: return f"pattern=r'{pattern}'"
-    return EXAMPLE
+    return LAYOUT_EXAMPLE
 
 
 # ---- nothing fits ----

@@ -15,6 +15,7 @@ from course_utils.data.pictures import Pictures
 from course_utils.report.stats import losses
 from course_utils.show.draw import heat
 from course_utils.show.figures import show
+from course_utils.show.words import abridged
 from course_utils.techniques.gradcam import maps_of, overlay, target_layer
 from course_utils.training.run import Run
 
@@ -49,14 +50,35 @@ class Errors:
 
     @cached_property
     def report(self) -> pd.DataFrame:
-        "scikit-learn's classification report: precision, recall, f1 and number of pictures of each class, and their averages."
+        """scikit-learn's classification report: precision, recall, f1 and number of pictures of each class, and their averages.
+        A class with no held-out picture was not measured: it has nan, and no part in the averages."""
         classes = self.pics.classes
-        keys = [str(k) for k in range(len(classes))]  # by number: two classes may have names that clash with the averages'
-        scores = classification_report(self.true, self.predicted, labels=range(len(keys)), target_names=keys,
+        measured = np.unique(self.true)
+        keys = [str(k) for k in measured]  # by number: two classes may have names that clash with the averages'
+        scores = classification_report(self.true, self.predicted, labels=measured, target_names=keys,
                                        output_dict=True, zero_division=0)
+        unmeasured = {'precision': np.nan, 'recall': np.nan, 'f1-score': np.nan, 'support': 0}
         averages = ['macro avg', 'weighted avg']
-        rows = [scores[name] for name in keys + averages]
+        rows = [scores.get(str(k), unmeasured) for k in range(len(classes))] + [scores[name] for name in averages]
         return pd.DataFrame(rows, index=[*classes, *averages]).astype({'support': int})
+
+    @property
+    def balanced_accuracy(self) -> float:
+        "The mean recall of the classes that have held-out pictures, as scikit-learn's `balanced_accuracy_score`."
+        measured = self.report.iloc[:-2].recall.dropna()
+        return float(measured.mean())
+
+    @property
+    def not_measured(self) -> list:
+        "The classes with no held-out picture."
+        return self.names(np.setdiff1d(range(len(self.pics.classes)), self.true))
+
+    @property
+    def not_measured_words(self) -> str:
+        "A sentence that names them; nothing where there are none."
+        names = self.not_measured
+        if not names: return ''
+        return f'No picture is held out of {abridged(names)}, so that is not measured, and left out of the averages.'
 
     @cached_property
     def pairs(self) -> list:
@@ -112,7 +134,7 @@ class Errors:
 
     def __repr__(self):
         wrong = int((self.true != self.predicted).sum())
-        return f'{wrong} of {len(self.true)} validation pictures are wrong. {self.most_confused()}'.strip()
+        return f'{wrong} of {len(self.true)} validation pictures are wrong. {self.most_confused()} {self.not_measured_words}'.strip()
 
     # the two ways to show it
 

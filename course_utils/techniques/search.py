@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from ..config import CourseError, cache_dir
 from ..data.pictures import Pictures
 from ..data.split import stratified_split
+from .search_space import OtherSpace, Space, check_pictures
 from ..training.run import probabilities
 from ..training.train import wants_fresh
 
@@ -130,30 +131,35 @@ def open_study(
     pruner=None,              # None: the median rule, after three trials and one step
     storage=None,             # see `open_storage`
     fresh: bool | None=None,  # forget what is there under this name; None reads `COURSE_FRESH`
+    pics: Pictures | None=None,  # what is searched on; a search that began with others is refused
 ) -> optuna.Study:
-    "Finds or begins a search for the highest score."
+    "Finds or begins a search for the highest score. Raises `CourseError` where it began on other pictures."
     storage = storage or open_storage()
     pruner = pruner or MedianPruner(n_startup_trials=3, n_warmup_steps=1)
     if wants_fresh(fresh) and name in optuna.get_all_study_names(storage):
         optuna.delete_study(study_name=name, storage=storage)
     settings = dict(study_name=name, storage=storage, pruner=pruner)
-    try: return optuna.create_study(direction='maximize', sampler=sampler(seed), **settings)
-    except DuplicatedStudyError: return optuna.load_study(sampler=sampler(None), **settings)
+    try: study = optuna.create_study(direction='maximize', sampler=sampler(seed), **settings)
+    except DuplicatedStudyError: study = optuna.load_study(sampler=sampler(None), **settings)
+    if pics is not None: check_pictures(study, pics)
+    return study
 
 # %% ../../nbs/11_search.ipynb #attempt
 class Attempt:
     "One trial's objective. Where Ctrl-C or a mistake ends it, its settings go into the queue: mend it and start again."
-    def __init__(self, objective):
+    def __init__(self, objective, space: Space):
         self.objective = objective
+        self.space = space
         self.trial = self.error = None
 
     def __call__(self, trial) -> float:
         self.trial = trial
+        self.space.watch(trial)
         try: return self.score()
         except (optuna.TrialPruned, UpdateFinishedTrialError): raise
         except (Exception, KeyboardInterrupt) as error:
             self.error = error
-            trial.study.enqueue_trial(trial.params)
+            if not isinstance(error, OtherSpace): trial.study.enqueue_trial(trial.params)
             raise
 
     def score(self) -> float:
@@ -179,10 +185,12 @@ def search(
 ) -> pd.DataFrame:        # see `trials_table`
     """Searches until `n` trials are finished; workers that share a search may each finish the one they are at. Stop it as you
     like, start it again, or start it twice: no finished trial is lost, and none is counted twice. A killed worker's trial is
-    tried again if the search still runs when its heart has been silent for six beats; then it has the same settings."""
+    tried again if the search still runs when its heart has been silent for six beats; then it has the same settings. Raises
+    `CourseError` where finished trials drew from another space."""
     n_before = finished(study)
+    space = Space(study, objective)
     while finished(study) < n:
-        attempt = Attempt(objective)
+        attempt = Attempt(objective, space)
         try: study.optimize(attempt, n_trials=1)
         except Exception:
             if not was_taken_over(attempt): raise

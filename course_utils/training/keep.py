@@ -8,13 +8,15 @@ from fastai.callback.core import Callback
 
 from course_utils.config import CourseError, cache_dir, whole_folder
 from course_utils.data.pictures import Pictures
+from course_utils.training.identity import NoIdentity, fingerprint, identity
 from course_utils.training.learner import build_model, default_device, device_name, versions
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run, held_out_files
+from course_utils.training.run import DataFacts, Run, held_out_files
 
 
 def describe(setting):
-    "A JSON form of a setting. Raises `CourseError` for one that has none: a run cannot be found again by it."
+    """A JSON form of a setting for tables of results, where a function is told by its name. (Kept runs go by `identity`, which
+    tells what it does.) Raises `CourseError` for a setting that has none."""
     if isinstance(setting, (str, int, float, bool, type(None))): return setting
     if isinstance(setting, (list, tuple)): return [describe(v) for v in setting]
     if isinstance(setting, dict): return {k: describe(v) for k, v in setting.items()}
@@ -47,7 +49,10 @@ def run_config(pics: Pictures, recipe: Recipe, device) -> dict:
     "All that decides a run, as JSON: its recipe, the pictures, the device and the versions of the libraries."
     if any(not isinstance(cb, type) for cb in recipe.callbacks):
         raise CourseError("A run with callback objects cannot be found again, so it cannot be kept: pass keep=False, or their classes.")
-    return describe(dict(recipe=vars(recipe), data=fingerprint(pics), size=pics.size, device=device_name(device), versions=versions()))
+    try: settings = identity(vars(recipe))
+    except NoIdentity as e:
+        raise CourseError(f"A run with {e} in its recipe cannot be found again, so it cannot be kept: pass keep=False, or functions that use plain values alone.") from None
+    return dict(recipe=settings, data=fingerprint(pics), size=pics.size, device=device_name(device), versions=versions())
 
 
 def run_key(config: dict) -> str:
@@ -58,14 +63,6 @@ def run_key(config: dict) -> str:
 def run_folder(config: dict) -> Path:
     "Where a run with this configuration is kept."
     return cache_dir()/'runs'/run_key(config)
-
-
-def fingerprint(pics: Pictures) -> str:
-    "Changes with any picture, label or place in the split."
-    digest = hashlib.sha256(np.ascontiguousarray(pics.x))
-    digest.update(pics.table[['label', 'split']].to_json().encode())
-    digest.update(repr(pics.classes).encode())
-    return digest.hexdigest()[:16]
 
 
 def digests(folder: Path) -> dict:
@@ -81,7 +78,8 @@ def keep_run(run: Run):
         (work/'config.json').write_text(json.dumps(run.config, indent=1, sort_keys=True))
         np.savez(work/'valid.npz', probs=run.probs, targets=run.targets, **run.arrays)
         torch.save(run.model.state_dict(), work/'model.pt')
-        history = dict(seconds=run.seconds, rows=run.history.to_dict('records'), sha256=digests(work))
+        rows = run.history.to_dict('records')
+        history = dict(seconds=run.seconds, rows=rows, data=vars(run.data), sha256=digests(work))
         (work/'history.json').write_text(json.dumps(history))
     run.kept = f'kept as {folder.name}'
 
@@ -103,7 +101,8 @@ def find_run(
         model = build_model(recipe, len(pics.classes), pics.size)
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))
         return Run(pd.DataFrame(history['rows']), arrays.pop('probs'), arrays.pop('targets'), config, history['seconds'],
-                   model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe, files=held_out_files(pics))
+                   model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe,
+                   data=DataFacts(**history['data']), files=held_out_files(pics))
     except FileNotFoundError: return None
     except Exception:
         print(f'The run kept in {folder} is damaged: it is trained again.')

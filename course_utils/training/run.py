@@ -1,4 +1,4 @@
-"""A finished training, and what a network says of pictures."""
+"""A finished training, what it was trained on, and what a network says of pictures."""
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,26 @@ def cross_entropy(
     return -np.log(of_target.clip(1e-12))
 
 
+RESIZE = 'bicubic, shorter side, centre crop'  # how `read_picture` makes a picture of a file
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    "What a network was trained on, and so what it must be handed: this goes with it into the exported file."
+    classes: tuple           # names, in the order of the outputs
+    size: int                # side of the pictures, in pixels
+    mean: tuple              # by which they were normalised, for pictures in [0, 1]
+    std: tuple
+    grey_range: tuple | None = None  # what became black and white in files of more than 8 bits; None: there were none
+    resize: str = RESIZE
+    fingerprint: str = ''    # of pictures, labels and split
+
+    def __post_init__(self):
+        for name in ('classes', 'mean', 'std', 'grey_range'):  # lists, where they come from JSON
+            value = getattr(self, name)
+            if value is not None: object.__setattr__(self, name, tuple(value))
+
+
 @dataclass
 class Run:
     "A finished training."
@@ -35,6 +55,7 @@ class Run:
     arrays: dict = field(default_factory=dict)  # what callbacks put into `history.arrays`
     recipe: Recipe | None = None   # how it was trained
     files: list | None = None      # class folder and file of each validation picture; None where they are not known
+    data: DataFacts | None = None  # what it was trained on; None where the run was put together by hand
 
     @property
     def accuracy(self) -> float:

@@ -8,11 +8,12 @@ from fastai.learner import Learner
 from course_utils.config import CourseError
 from course_utils.data.pictures import Pictures
 from course_utils.training.batchnorm import norm_callbacks
+from course_utils.training.identity import fingerprint
 from course_utils.training.keep import find_run, keep_run, run_config
 from course_utils.training.learner import default_device, make_learner
 from course_utils.training.memory import left_usable
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run, held_out_files, predict
+from course_utils.training.run import DataFacts, Run, held_out_files, predict
 
 SCHEDULES = {  # name → a factor of the highest rate at the fraction done, 0…1; None: fastai's own one-cycle
     'one_cycle': None,
@@ -58,6 +59,17 @@ def wants_fresh(fresh: bool | None) -> bool:
     return os.environ.get('COURSE_FRESH') == '1' if fresh is None else fresh
 
 
+def training_data(
+    pics: Pictures,
+    learn: Learner,
+    config: dict | None,  # of the run, which holds the fingerprint already
+) -> DataFacts:
+    "What the learner is trained on."
+    loader = learn.dls.valid
+    told = config['data'] if config else fingerprint(pics)
+    return DataFacts(pics.classes, pics.size, loader.mean, loader.std, pics.found.grey_range, fingerprint=told)
+
+
 def train(
     pics: Pictures,
     recipe: Recipe,
@@ -84,7 +96,8 @@ def train(
     seconds = time.perf_counter() - start
     probs, targets = predict(learn.model, learn.dls.valid)
     run = Run(pd.DataFrame(learn.history.rows), probs, targets, config, seconds, learn.model, learn,
-              arrays=learn.history.arrays, recipe=recipe, files=held_out_files(pics))
+              arrays=learn.history.arrays, recipe=recipe, files=held_out_files(pics),
+              data=training_data(pics, learn, config))
     if keep:
         try: keep_run(run)
         except CourseError as e: print(e)  # a training is not lost for want of room on a disk

@@ -32,7 +32,7 @@ def has_jfif_header(path: Path) -> bool:
     with open(path, 'rb') as file: return b'JFIF' in file.read(10)
 
 
-def check_pictures(files: list[PictureFile], jfif: bool) -> list[str]:
+def check_arranged(files: list[PictureFile], jfif: bool) -> list[str]:
     "For each file, why it is no picture to learn from; empty for one that is."
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         warnings.simplefilter('ignore')
@@ -50,7 +50,7 @@ def arrange(
 ) -> dict:
     "Moves the pictures into class folders. Returns what is there, for about.json. Raises `CourseError` where the archives are laid out otherwise."
     files = list_pictures(src, source)
-    reasons = check_pictures(files, source.jfif)
+    reasons = check_arranged(files, source.jfif)
     readable = [file for file, reason in zip(files, reasons) if not reason]
     if source.cut: placed = cut_training(readable, source.cut)
     else: placed = readable

@@ -27,7 +27,7 @@ def source_named(name: str) -> Source:
     raise CourseError(f"{problem}: choose one of {names}, as in make data NAME=cats_dogs.")
 
 
-def in_words(facts: dict) -> str:
+def source_in_words(facts: dict) -> str:
     "How many pictures, and whether that is all of them."
     text = f"{facts['pictures']:,} pictures"
     if facts['set_aside']: text += f", {len(facts['set_aside']):,} files set aside"
@@ -75,7 +75,7 @@ def find_prepared(target: Path, work: Path) -> dict:
     facts = read_facts(target)
     if not facts: raise CourseError(f"{target} is there already, but make data did not make it: move it away first.")
     shutil.rmtree(work, ignore_errors=True)  # of a run killed at its very end
-    print(f"{target.name} is there already: {in_words(facts)}, in {target}; to fetch it again, remove that folder first.")
+    print(f"{target.name} is there already: {source_in_words(facts)}, in {target}; to fetch it again, remove that folder first.")
     return facts
 
 
@@ -107,7 +107,7 @@ def prepare(
         for path in work.iterdir():
             if path.is_file(): path.unlink()  # the archives: all of their pictures are in place
     parts = ', '.join(f'{sum(classes.values()):,} {part}' for part, classes in facts['counts'].items())
-    print(f"{name}: {in_words(facts)} ({parts}), in {target}; use it with COURSE_DATA={name}.")
+    print(f"{name}: {source_in_words(facts)} ({parts}), in {target}; use it with COURSE_DATA={name}.")
     return facts
 
 

@@ -20,7 +20,7 @@ FLIP_P = .33   # of each operation
 BS = 64   # pictures in a batch
 
 
-def operations() -> A.Compose:
+def bench_operations() -> A.Compose:
     "Two flips, brightness and contrast by up to a fifth."
     flips = [A.HorizontalFlip(p=FLIP_P), A.VerticalFlip(p=FLIP_P)]
     return share_generator(A.Compose([*flips, A.RandomBrightnessContrast(p=FLIP_P)]))
@@ -28,7 +28,7 @@ def operations() -> A.Compose:
 
 class Augment(ItemTransform):
     "As the articles join albumentations to fastai."
-    def __init__(self): self.tfm = operations()
+    def __init__(self): self.tfm = bench_operations()
 
     def encodes(self, pair):
         image, label = pair
@@ -81,7 +81,7 @@ def input_pipeline() -> dict:
     learnt. The same kinds of operations, not the same bits: each library has its own formula for contrast, and timm resizes as it crops."""
     pics = load_pictures('solar', size=pick(smoke=32, cpu=96, gpu=224), limit=pick(smoke=160, cpu=600))
     mean, std = norm_of(create_model(LITE, pretrained=False))
-    loaders = {'course': pics.loaders(mean, std, bs=BS, tfm=operations(), device='cpu').train}
+    loaders = {'course': pics.loaders(mean, std, bs=BS, tfm=bench_operations(), device='cpu').train}
     for name, make in {'fastai': by_fastai, 'torchvision v2': by_torchvision, 'timm': by_timm}.items():
         loaders[f'{name}, from files'] = make(pics, mean, std, memory=False)
         loaders[f'{name}, from memory'] = make(pics, mean, std, memory=True)
