@@ -37,10 +37,10 @@ def lab_environment() -> dict:
     environment['JUPYTER_PREFER_ENV_PATH'] = '1'
     environment['PATH'] = os.pathsep.join([folder_of_python, os.environ.get('PATH', '')])
     environment.setdefault('HF_HUB_DISABLE_TELEMETRY', '1')
-    # A folder is named from where the learner stands; kernels start elsewhere.
+    # A folder or a table is named from where the learner stands; kernels start elsewhere.
     data = environment.get('COURSE_DATA', '')
     folder = Path(data).expanduser()
-    if data and folder.is_dir(): environment['COURSE_DATA'] = str(folder.resolve())
+    if data and folder.exists(): environment['COURSE_DATA'] = str(folder.resolve())
     return environment
 
 

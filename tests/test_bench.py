@@ -57,7 +57,7 @@ def test_the_clock():
     assert c.until(.9) == math.inf
 
 
-@pytest.mark.parametrize('name, most', [('lr_finder', 1e-5), ('grad_cam', 1e-5), ('tta', 1e-6)])
+@pytest.mark.parametrize('name, tolerance', [('lr_finder', 1e-5), ('grad_cam', 1e-5), ('tta', 1e-6)])
 def test_peers_say_the_same(name, tolerance):
     r = B.ROWS[name]()
     assert set(r['difference']) == set(r['ratio']), r['difference']

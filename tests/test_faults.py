@@ -333,7 +333,7 @@ from course_utils.techniques.near_duplicates import near_duplicates
 pics = load_pictures('solar', size=32, limit=160)
 learn = make_learner(pics, Recipe('resnet10t', 1), quiet=True, device='cpu')
 fit(learn, 1)
-study = open_study('s', random_sampler())
+study = open_study('s', random_sampler)
 long, cpu = Recipe('resnet10t', 500), dict(quiet=True, device='cpu')
 hooks = lambda: [len(d) for m in learn.model.modules() for k, d in vars(m).items() if 'hooks' in k]
 averaged, coarse, kept_features = tta(learn.model, pics)[0], maps_of(learn.model, pics.x[:4]), frozen_features(learn.model, pics, pics.valid)[0]
@@ -359,7 +359,7 @@ STOPPED = {  # what is stopped, and what must hold in the same kernel afterwards
     'train': ('train(pics, long, keep=True, **cpu)', "assert not list((cache_dir()/'runs').glob('*')); train(pics, replace(long, epochs=1), keep=True, **cpu)"),
     'search': ('search(study, lambda t: train(pics, replace(long, lr_max=t.suggest_float("x", 1e-4, 1e-3)), **cpu).accuracy, 2)',
                "assert [t.state.name for t in study.trials] == ['FAIL', 'WAITING']; assert len(search(study, lambda t: t.suggest_float('x', 1e-4, 1e-3), 2)) == 2"),
-    'ladder': ("climb(climbed('baseline', dict(epochs=500)), limit=100)", "climb(climbed('baseline', dict(epochs=1)), limit=100)"),
+    'ladder': ("climb(climbed('baseline').with_recipe(epochs=500), limit=100)", "climb(climbed('baseline').with_recipe(epochs=1), limit=100)"),
 }
 
 @pytest.fixture(scope='module')

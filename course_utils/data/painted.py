@@ -15,7 +15,7 @@ def two_classes(pics: Pictures) -> Pictures:
     part = pics.take(np.flatnonzero(np.isin(pics.y, labels)))
     table = part.table.assign(label=np.searchsorted(labels, part.y))
     classes = [pics.classes[label] for label in labels]
-    return Pictures(pics.name, part.x, classes, table, pics.found)
+    return Pictures(pics.name, part.x, classes, table, pics.found, pics.notes)
 
 
 # ---- a mark in the corner ----
@@ -40,7 +40,7 @@ def planted(
     marked = np.asarray(marked)[:, None, None]
     x[marked & mask] = DARK
     x[marked & inner] = LIGHT
-    return Pictures(f'{pics.name} with a mark', x, pics.classes, pics.table, pics.found)
+    return Pictures(f'{pics.name} with a mark', x, pics.classes, pics.table, pics.found, pics.notes)
 
 
 # ---- cracks ----
@@ -115,5 +115,5 @@ def crack_task(
     table['label'] = np.repeat([0, 1], len(idx))
     table['stratum'] = table.label.astype(str)
     x = np.concatenate([pics.x[idx], painted])
-    task = Pictures(f'{pics.name} with painted cracks', x, ['clean', 'cracked'], table, pics.found)
+    task = Pictures(f'{pics.name} with painted cracks', x, ['clean', 'cracked'], table, pics.found, pics.notes)
     return task, np.concatenate([np.zeros_like(masks), masks])

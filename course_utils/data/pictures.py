@@ -1,5 +1,5 @@
 """A data set in memory, all of it in one object; `load_pictures` is all that a lesson calls."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np, pandas as pd
@@ -8,9 +8,11 @@ from fastai.data.core import DataLoaders
 from course_utils.config import CourseError
 from course_utils.data.decode import Found, decode_cached
 from course_utils.data.greys import grey_sentence
+from course_utils.data.listing import some_names
 from course_utils.data.loader import PictureLoader
+from course_utils.data.rows import Reading
 from course_utils.data.sources import find_source, subset_note
-from course_utils.data.split import check_files, check_readable, limited, stratified_split, with_split
+from course_utils.data.split import check_files, check_parts, check_readable, limited, stratified_split, with_every_class, with_split
 
 
 @dataclass
@@ -21,6 +23,7 @@ class Pictures:
     classes: list        # names, in the order of the labels
     table: pd.DataFrame  # a row per picture: path, label, stratum, split and what else the source knows
     found: Found
+    notes: list = field(default_factory=list)  # sentences: how the files were read, and what was left out
 
     @property
     def y(self) -> np.ndarray:
@@ -59,17 +62,24 @@ class Pictures:
         share = counts.sum(axis=1) / len(self)
         return counts.assign(share=share.round(3))
 
+    def never_held_out(self) -> list:
+        "Classes without a held-out picture."
+        held_out = set(self.y[self.valid])
+        return [name for label, name in enumerate(self.classes) if label not in held_out]
+
     def subset(self, n: int, seed: int = 0) -> 'Pictures':
         "About `n` of the training pictures, each stratum in proportion; the validation pictures stay."
         if not 0 < n < len(self.train): return self
         strata = self.table.stratum.iloc[self.train]
-        chosen = self.train[stratified_split(strata, n / len(self.train), seed)]
+        is_chosen = stratified_split(strata, n / len(self.train), seed)
+        is_chosen = with_every_class(is_chosen, self.y[self.train], n_least=1)
+        chosen = self.train[is_chosen]
         return self.take(np.sort(np.r_[chosen, self.valid]))
 
     def take(self, idx) -> 'Pictures':
         "The pictures at `idx`, in that order."
         table = self.table.iloc[idx].reset_index(drop=True)
-        return Pictures(self.name, self.x[idx], self.classes, table, self.found)
+        return Pictures(self.name, self.x[idx], self.classes, table, self.found, self.notes)
 
     def loaders(self,
         mean, std,         # what the model's own configuration normalises by; see `models.norm_of`
@@ -105,6 +115,9 @@ class Pictures:
         if note: lines.append(f'{note}.')
         greys = grey_sentence(self.found.modes, self.found.grey_range)
         if greys: lines.append(greys)
+        lines += self.notes
+        never_held_out = self.never_held_out()
+        if never_held_out: lines.append(f"No picture is held out of: {some_names(never_held_out)}. How well these are recognised cannot be told.")
         if self.found.unreadable: lines.append(set_aside(self.found.unreadable))
         return '\n'.join(lines)
 
@@ -127,25 +140,43 @@ def set_aside(unreadable: dict) -> str:
 
 
 def load_pictures(
-    source: str | None = None,  # a data set's name or a folder of class folders; None reads `COURSE_DATA`
+    source: str | None = None,  # a data set's name, a folder, or a table (.csv, .tsv, .jsonl); None reads `COURSE_DATA`
     size: int = 64,             # side in pixels, 32 or more
     valid_share: float = .25,   # share held out where the source brings no split of its own
     seed: int = 0,              # of the split
-    limit: int | None = None,   # at most about this many pictures, each stratum in proportion
+    limit: int | None = None,   # at most about this many pictures, each stratum in proportion; no class is lost
     cache: bool = True,         # keep the decoded pictures in `cache_dir()`
+    *,
+    split: str = 'own',         # the source's own split where it brings one; 'random': all its parts pooled and split anew
+    pattern: str | None = None,       # a regular expression whose group `label` (or first group) is the class in a file's name
+    csv: str | bool | None = None,    # the table of files and classes; False: no table, the folders are the classes
+    file_column: str | None = None,   # that table's columns, where they are not clear from their names
+    label_column: str | None = None,
+    split_column: str | None = None,
     grey_range: tuple | None = None,  # what becomes black and white in files of more than 8 bits; None: found in them
 ) -> Pictures:
     "Reads a data set. Raises `CourseError` where it cannot be learnt from, with one sentence that says why."
-    if not 32 <= size <= 1024:
-        raise CourseError(f"size is {size}, but it can only be between 32 and 1024 pixels: below, five halvings leave nothing to look at.")
-    if not 0 < valid_share < 1:
-        raise CourseError(f"valid_share is {valid_share}, but it can only be between 0 and 1.")
-    name, files, classes = find_source(source)
+    check_arguments(size, valid_share, split)
+    reading = Reading(pattern, csv, file_column, label_column, split_column, pool=split == 'random')
+    name, layout = find_source(source, reading)
+    files, classes = layout.table, layout.classes
     check_files(name, files, classes)
     table = files
     if limit and limit < len(files): table = limited(files, classes, limit, valid_share, seed)
     not_held_out = (table.split != 'valid').tolist()  # these decide the range of greys
     x, readable, found = decode_cached(list(table.path), size, cache, grey_range, not_held_out)
     check_readable(name, files, classes, found.unreadable)
-    table = table.iloc[readable].reset_index(drop=True)
-    return Pictures(name, x, classes, with_split(table, classes, valid_share, seed), found)
+    table = with_split(table.iloc[readable].reset_index(drop=True), classes, valid_share, seed)
+    check_parts(name, table, classes)
+    found = replace(found, unreadable={**layout.lost, **found.unreadable})
+    return Pictures(name, x, classes, table, found, layout.notes)
+
+
+def check_arguments(size: int, valid_share: float, split: str):
+    "Raises `CourseError` for what can be seen to be wrong before anything is read."
+    if not 32 <= size <= 1024:
+        raise CourseError(f"size is {size}, but it can only be between 32 and 1024 pixels: below, five halvings leave nothing to look at.")
+    if not 0 < valid_share < 1:
+        raise CourseError(f"valid_share is {valid_share}, but it can only be between 0 and 1.")
+    if split not in ('own', 'random'):
+        raise CourseError(f"split is {split!r}, but it can only be 'own' (the data set's, where it has one) or 'random' (all of its parts pooled and split anew).")

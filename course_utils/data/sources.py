@@ -1,7 +1,7 @@
-"""Where pictures come from: the solar cells of a package, a folder of class folders, or what `make data` has fetched.
+"""Where pictures come from: the solar cells of a package, a folder, a table of files and classes, or what `make data` has fetched.
 
-A source lists files with their labels, and opens none of them. Its table has a row per file: path, label, stratum (what
-is held out in proportion), split (empty where the source brings none) and what else the source knows."""
+A source lists files with their labels. Its table has a row per file: path, label, stratum (what is held out in
+proportion), split (empty where the source brings none) and what else the source knows. How a folder is read: `layouts`."""
 import json, os
 from pathlib import Path
 
@@ -9,16 +9,13 @@ import numpy as np, pandas as pd
 from PIL import Image, ImageOps
 
 from course_utils.config import CourseError, data_dir
+from course_utils.data.layouts import read_layout
+from course_utils.data.listing import is_system_name
+from course_utils.data.rows import AS_IT_LIES, Layout, Reading, to_layout
+from course_utils.data.tables import chosen_table, is_table_name
 
 FACTS_FILE = 'about.json'  # `make data` writes it beside the folders of a data set
 FACTS = {'title', 'pictures', 'subset', 'beside'}  # a file without these is somebody else's
-
-SPLIT_FOLDERS = dict(
-    train='train', training='train',
-    valid='valid', val='valid', validation='valid',
-    test='test', testing='test',
-)
-SYSTEM_FILES = ('thumbs.db', 'desktop.ini')
 
 
 # ---- by name ----
@@ -30,24 +27,61 @@ def source_name(source: str | None) -> str:
 
 def data_names() -> list:
     "The names that COURSE_DATA knows on this machine: `solar` and what `make data` has fetched."
-    fetched = subfolders(data_dir()) if data_dir().is_dir() else []
-    return ['solar', *(folder.name for folder in fetched)]
+    if not data_dir().is_dir(): return ['solar']
+    paths = sorted(data_dir().iterdir())
+    fetched = [path.name for path in paths if path.is_dir() and not is_system_name(path.name)]
+    return ['solar', *fetched]
 
 
 def find_source(
-    source: str | None = None,  # a name out of `data_names()` or a folder; None reads `COURSE_DATA`, which unset means `solar`
-) -> tuple[str, pd.DataFrame, list]:  # the name shown; a row per file; the class names
-    "Finds the files of a data set. Raises `CourseError` for an unknown name."
+    source: str | None = None,     # a name out of `data_names()`, a folder or a table; None reads `COURSE_DATA`, which unset means `solar`
+    reading: Reading = AS_IT_LIES,  # how a folder is to be read
+) -> tuple[str, Layout]:  # the name shown; the files with their classes
+    "Finds the files of a data set. Raises `CourseError` for an unknown name, and for what cannot be read as its author meant it."
+    if reading.csv and source is None: return table_source(str(reading.csv), reading)
     name = source_name(source)
-    if name == 'solar': return name, *solar_cells()
-    if is_folder(name): return Path(name).name or name, *class_folders(name)
-    if name in data_names(): return name, *class_folders(data_dir()/name)
-    raise CourseError(f"There is no data set named '{name}': it can be {', '.join(data_names())}, or a folder of class folders.")
+    if is_table(name): return table_source(name, reading)
+    if name == 'solar': return name, solar_layout(reading)
+    if is_folder(name): folder = Path(name).expanduser()
+    elif name in data_names(): folder = data_dir()/name
+    else: raise CourseError(f"There is no data set named '{name}': it can be {', '.join(data_names())}, or a folder of class folders.")
+    masks = read_facts(folder).get('beside', ())  # such as the pets'
+    layout = read_layout(folder, reading, tuple(masks))
+    if is_folder(name) and name in data_names():
+        fetched = f'the data set of that name, {data_dir()/name}'
+        layout.notes.append(same_name_note(name, f'the folder ./{name}', fetched))
+    return Path(name).name or name, layout
 
 
 def is_folder(name: str) -> bool:
     "Does it name a folder, be it there or not, and no data set?"
     return os.sep in name or name.startswith(('.', '~')) or Path(name).is_dir()
+
+
+def is_table(name: str) -> bool:
+    "Does it name a table, be it there or not?"
+    return is_table_name(name) and not Path(name).is_dir()
+
+
+def table_source(path: str, reading: Reading) -> tuple[str, Layout]:
+    "The files that a table names. They lie beside it, or in the folder above."
+    name = Path(path).stem
+    found = chosen_table(path, None, reading)
+    return name, to_layout(name, found, reading)
+
+
+def solar_layout(reading: Reading) -> Layout:
+    "The solar cells. Raises `CourseError` for what only a folder can be told."
+    if not reading.is_default:
+        raise CourseError("pattern=, csv= and columns say how a folder is read, and 'solar' comes from a package: give load_pictures your folder as its first argument.")
+    table, classes = solar_cells()
+    if not Path('solar').is_dir(): return Layout(table, classes)
+    return Layout(table, classes, [same_name_note('solar', 'the solar cells of the course', 'the folder ./solar')])
+
+
+def same_name_note(name: str, taken: str, passed: str) -> str:
+    "Which of two was taken, and which was passed by."
+    return f"'{name}' is the name of two things: {taken} was taken; to take {passed}, give its path."
 
 
 # ---- solar cells ----
@@ -65,58 +99,6 @@ def solar_cells() -> tuple[pd.DataFrame, list]:  # a row per cell: path, label, 
     table['stratum'] = table.probability.round(2).astype(str) + ' ' + table.type
     table['split'] = ''
     return table, ['functional', 'defective']
-
-
-# ---- class folders ----
-
-def class_folders(
-    folder,  # one folder a class in it; folders named train and valid (or val, or test) above them are kept as the split
-) -> tuple[pd.DataFrame, list]:  # a row per file: path, label, stratum, split; the class names
-    "Lists a folder of class folders. Raises `CourseError` where there is none, or nothing in it to learn."
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise CourseError(f"There is no folder {folder}: COURSE_DATA needs a folder of class folders or the name of a data set.")
-    rows = []
-    for part_folder, split in split_folders(folder).items():
-        for class_folder in subfolders(part_folder):
-            rows += [(str(path), class_folder.name, split) for path in class_files(class_folder)]
-    if not rows:
-        raise CourseError(f"{folder} has no pictures in class folders: it needs one folder for each class, with that class's pictures in it.")
-    table = pd.DataFrame(rows, columns=['path', 'label', 'split'])
-    classes = sorted(table.label.unique())
-    table['stratum'] = table.label
-    table['label'] = table.label.map(classes.index)
-    return table, classes
-
-
-def split_folders(folder: Path) -> dict:  # folder of class folders → `train` or `valid`; '' where all of them are one
-    "The parts that a data set brings along. A test part stands in for validation where there is none, else it stays unseen."
-    besides = read_facts(folder).get('beside', ())  # such as the pets' masks: no class, and no part of the split
-    folders = [path for path in subfolders(folder) if path.name not in besides]
-    names = {path: SPLIT_FOLDERS.get(path.name.lower()) for path in folders}
-    found = set(names.values())
-    if None in found or not found > {'train'}: return {folder: ''}
-    held_out = 'valid' if 'valid' in found else 'test'
-    parts = {'train': 'train', held_out: 'valid'}
-    return {path: parts[name] for path, name in names.items() if name in parts}
-
-
-def class_files(class_folder: Path) -> list:
-    "Every file below a class folder, in order."
-    paths = sorted(class_folder.rglob('*'))
-    return [path for path in paths if path.is_file() and not is_hidden(path.relative_to(class_folder))]
-
-
-def is_hidden(path) -> bool:
-    "Is any part of a path one that systems leave behind and people do not see?"
-    parts = Path(path).parts
-    return any(part.startswith('.') or part.lower() in SYSTEM_FILES for part in parts)
-
-
-def subfolders(folder: Path) -> list:
-    "The folders in a folder, in order, but for hidden ones."
-    paths = sorted(Path(folder).iterdir())
-    return [path for path in paths if path.is_dir() and not is_hidden(path.name)]
 
 
 # ---- what is known of a fetched data set ----

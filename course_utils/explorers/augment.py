@@ -21,7 +21,7 @@ def probability_explorer(
 
     def draw(**values):
         ps = list(values.values())
-        switched_on = np.vstack([d.on(ps) for d in draws])  # (draws, operations)
+        switched_on = np.vstack([d.switched_on(ps) for d in draws])  # (draws, operations)
         low, high = band(total, touched(ps))
         n_touched = switched_on.any(1).sum()
         counts = [f'{name} {count}' for name, count in zip(ops, switched_on.sum(0))]

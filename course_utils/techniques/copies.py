@@ -62,7 +62,7 @@ def with_copies(
     copies = [altered(pics.x[i])[change] for i in places]
     rows = pics.table.iloc[places].assign(split='train')
     table = pd.concat([pics.table, rows], ignore_index=True)
-    return Pictures(pics.name, np.concatenate([pics.x, copies]), pics.classes, table, pics.found)
+    return Pictures(pics.name, np.concatenate([pics.x, copies]), pics.classes, table, pics.found, pics.notes)
 
 
 # ---- left out ----

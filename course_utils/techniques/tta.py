@@ -201,4 +201,4 @@ def sideways(pics: Pictures, seed: int=0) -> Pictures:
     images = np.array(pics.x)
     images[labels == 1] = Turn(1)(images[labels == 1])
     table = pics.table.assign(label=labels, stratum=[classes[k] for k in labels])
-    return Pictures(f'{pics.name}, turned', images, classes, table, pics.found)
+    return Pictures(f'{pics.name}, turned', images, classes, table, pics.found, pics.notes)

@@ -88,9 +88,9 @@ def check_save(profile_name: str, data: str):
 
 
 def whole_name(data: str) -> str:
-    "A folder is named from where the learner stands, but the kernel starts elsewhere. The name of a data set stays as it is."
+    "A folder or a table is named from where the learner stands, but the kernel starts elsewhere. The name of a data set stays as it is."
     folder = Path(data).expanduser()
-    return str(folder.resolve()) if data and folder.is_dir() else data
+    return str(folder.resolve()) if data and folder.exists() else data
 
 
 def main(arguments=None):

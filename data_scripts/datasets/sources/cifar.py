@@ -69,7 +69,7 @@ def read_pickle(path: Path) -> dict:
 # ---- the two sets ----
 
 @dataclass(frozen=True)
-class Layout:
+class CifarLayout:
     "What an archive calls its parts."
     archive: str
     folder: str
@@ -123,7 +123,7 @@ class Layout:
         return pickle.dumps(batch, 2)
 
 
-LAYOUT_10 = Layout(
+LAYOUT_10 = CifarLayout(
     archive='cifar-10-python.tar.gz',
     folder='cifar-10-batches-py',
     batches=dict(train=[f'data_batch_{i}' for i in range(1, 6)], test=['test_batch']),
@@ -131,7 +131,7 @@ LAYOUT_10 = Layout(
     meta='batches.meta',
     class_names='label_names',
 )
-LAYOUT_100 = Layout(
+LAYOUT_100 = CifarLayout(
     archive='cifar-100-python.tar.gz',
     folder='cifar-100-python',
     batches=dict(train=['train'], test=['test']),
@@ -146,7 +146,7 @@ def cut_cifar(n: int) -> dict:
     return dict(train=n - n // 5, valid=n // 5)
 
 
-def cifar_source(title: str, layout: Layout, n_bytes: int, sha256: str) -> Source:
+def cifar_source(title: str, layout: CifarLayout, n_bytes: int, sha256: str) -> Source:
     "Both lie in one place and are described by one page."
     archive = Archive(f'https://www.cs.toronto.edu/~kriz/{layout.archive}', n_bytes, sha256)
     return Source(
