@@ -173,7 +173,7 @@ def test_explorer_says_what_it_shows():
     explorer = probability_explorer([CAT], n=20, seed=4)
     draws = Draws(CAT, 20, seed=4)
     for p in (0., .1, .33, 1.):
-        picture, sentence = explorer.at(**explorer.values_at(p))
+        picture, sentence = explorer.draw_at(**explorer.values_at(p))
         n_touched = draws.switched_on([p] * 7).any(1).sum()
         low, high = band(20, touched([p] * 7))
         assert sentence.startswith(f'{n_touched} of 20 pictures are touched.')

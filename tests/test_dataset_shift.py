@@ -306,17 +306,17 @@ def test_rare_explorer(pics):
     slider = Slider('per_100', 'x', 1, 41, 4, 41)
     rows = {q: dict(accuracy=.9, recall=.25, balanced_accuracy=.6, always=1 - q / 150, pictures=q) for q in slider.positions()}
     e = explorers.rare_explorer(pics, 1, pd.DataFrame(rows).T, slider)
-    sizes = {e.at(per_100=q)[0].shape for q in slider.positions()}
+    sizes = {e.draw_at(per_100=q)[0].shape for q in slider.positions()}
     assert len(sizes) == 1
-    assert 'finds 25 and misses 75' in e.at()[1]
-    assert '41 training pictures of defective, 27.3% of all' in e.at()[1]
-    orange = lambda q: (e.at(per_100=q)[0][:190] == (213, 94, 0)).all(-1).sum()
+    assert 'finds 25 and misses 75' in e.draw_at()[1]
+    assert '41 training pictures of defective, 27.3% of all' in e.draw_at()[1]
+    orange = lambda q: (e.draw_at(per_100=q)[0][:190] == (213, 94, 0)).all(-1).sum()
     assert orange(41) > 4 * orange(5) > 0
 
 def test_threshold_explorer(rng):
     p, hit = rng.random(200), rng.random(200) < .3
     e = explorers.threshold_explorer(p, hit, name='crack')
-    says = e.at(threshold=.5, miss=4)[1]
+    says = e.draw_at(threshold=.5, miss=4)[1]
     assert f'recall {(p[hit] >= .5).mean():.0%}' in says
     assert 'by the formula: 0.20' in says
     assert f'{1000 * (~hit & (p >= .5)).mean():.0f} are false alarms' in says
@@ -324,6 +324,6 @@ def test_threshold_explorer(rng):
 def test_lighting_explorer(pics):
     measured = {v: dict(told_apart=.5 + v, a=(.8 - v, .9), b=(.8, .7)) for v in (0., .1, .2)}
     e = explorers.lighting_explorer([pics.x[0]] * 8, measured, ['a', 'b'])
-    assert e.at()[1].startswith('Brightness +0.10. a: accuracy 70.0%, confidence 90.0%; b: accuracy 80.0%')
-    assert 'AUC 0.60' in e.at()[1]
-    assert (e.at(at=0)[0] != e.at(at=2)[0]).any()
+    assert e.draw_at()[1].startswith('Brightness +0.10. a: accuracy 70.0%, confidence 90.0%; b: accuracy 80.0%')
+    assert 'AUC 0.60' in e.draw_at()[1]
+    assert (e.draw_at(place=0)[0] != e.draw_at(place=2)[0]).any()

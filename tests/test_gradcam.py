@@ -446,6 +446,6 @@ def test_explorer_draws_every_position(pics):
     x = np.asarray(pics.x[:3])
     maps = {name: G.maps_of(model, x, 1, name) for name in G.candidate_layers(model, 64)}
     e = maps_explorer(x, maps, 'layer', {name: 'words.' for name in maps}, 'Layers')
-    said = [e.at(k=k)[1] for k in range(len(maps))]
+    said = [e.draw_at(k=k)[1] for k in range(len(maps))]
     assert all(s.startswith(f'{n}: words. Scale') for s, n in zip(said, maps))
     assert 'type="range"' in e.html()

@@ -283,13 +283,13 @@ def test_explorer_shows_the_optimizer_s_numbers(power, times):
     def rates(p): return slice(1e-3 / 10 ** p, 1e-3)
     slider = Slider('power', 'spread', 0., 3., .1, 1.)
     explorer = rates_explorer(['early', 'middle', 'head'], rates, slider, 'Rates')
-    picture, words = explorer.at(power=power)
+    picture, words = explorer.draw_at(power=power)
     early, _, head = rates_of(rates(power), 3)
     assert f'{early:.2e}' in words
     assert f'{head:.2e}' in words
     assert f': {times} times as fast' in words
     assert picture.dtype == np.uint8
-    assert picture.shape == explorer.at(power=2.)[0].shape
+    assert picture.shape == explorer.draw_at(power=2.)[0].shape
 
 
 def test_a_longer_bar_is_a_higher_rate():

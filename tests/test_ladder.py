@@ -7,7 +7,8 @@ import numpy as np, pytest
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.explorers.ladder import draw_rungs, ladder_explorer
-from course_utils.report.stats import Seeds, interval
+from course_utils.report.intervals import paired_difference_interval
+from course_utils.report.stats import Seeds
 from course_utils.techniques import ladder
 from course_utils.techniques.layer_groups import three_groups
 from course_utils.techniques.ladder import baseline, climb, climbed, found_rate, rungs, same_training, turned
@@ -145,10 +146,14 @@ def test_the_explorer_says_what_was_measured():
     seeds = {name: Seeds((rng.random((5, 80)) < p).astype(float), rng.random((5, 80)), 60.) for name, p in (('baseline', .5), ('+ much', .9), ('+ nothing', .9))}
     e = ladder_explorer(seeds)
     for k, name in enumerate(seeds):
-        picture, says = e.at(rung=k)
+        picture, says = e.draw_at(rung=k)
         assert name in says
         assert f'{seeds[name].right.mean():.1%}' in says
-        assert picture.shape == e.at()[0].shape
+        assert picture.shape == e.draw_at()[0].shape
+<<<<<<< HEAD
     low, high = interval(seeds['+ much'].right - seeds['baseline'].right)
+=======
+    low, high = paired_difference_interval(seeds['+ much'].right, seeds['baseline'].right)
+>>>>>>> h11
     assert f'{low:+.1%} to {high:+.1%}' in e.draw_at(rung=1)[1]
     assert (draw_rungs(seeds, 2) != draw_rungs(seeds, 1)).any()

@@ -10,7 +10,8 @@ from course_utils.data.sources import photo
 from course_utils.report import results
 from course_utils.report.cards import Card
 from course_utils.report.results import record
-from course_utils.report.stats import compare, difference, interval, losses, relative_change
+from course_utils.report.intervals import differences_interval, mean_interval, proportion_interval
+from course_utils.report.stats import Seeds, bootstrap_interval, compare, difference, gains, interval, losses, relative_change
 from course_utils.show.draw import figure_to_pixels, grid
 from course_utils.show.figures import show
 
@@ -46,18 +47,23 @@ def test_interval_is_near_the_normal_one(seed):
     assert abs(high - (v.mean() + half)) < .25 * half
 
 
-def test_interval_over_seeds_too():
+@pytest.mark.parametrize('method', [interval, bootstrap_interval])
+def test_interval_over_seeds_too(method):
     "One row is the plain interval; rows that differ widen it; rows all alike do not."
     rng = np.random.default_rng(0)
     v = rng.random(500)
     differing = v + np.linspace(-.2, .2, 5)[:, None]
-    plain = interval(v)
-    assert np.allclose(plain, interval(v[None]), atol=.005)
-    assert np.allclose(plain, interval(np.tile(v, (5, 1))), atol=.005)
-    low, high = interval(differing)
+    plain = method(v)
+    assert np.allclose(plain, method(v[None]), atol=.005)
+    assert np.allclose(plain, method(np.tile(v, (5, 1))), atol=.005)
+    low, high = method(differing)
     assert high - low > 2 * (plain[1] - plain[0])
     assert low < v.mean() < high
-    low, high = interval(differing, widen=False)
+
+
+def test_the_bootstrap_is_not_wider_for_few_seeds_if_it_is_told_so():
+    v = np.random.default_rng(0).random(500)
+    low, high = bootstrap_interval(v + np.linspace(-.2, .2, 5)[:, None], widen=False)
     of_seeds = .2 * np.sqrt(.5) / np.sqrt(5)
     of_pictures = v.std() / np.sqrt(500)
     assert np.isclose(high - low, 2 * 1.96 * np.hypot(of_seeds, of_pictures), rtol=.15)
@@ -71,10 +77,10 @@ def test_few_seeds_are_made_up_for_as_by_student(k):
     for _ in range(300):
         d = rng.normal(size=(k, 1)) + np.zeros((k, 20))
         for widen in hits:
-            low, high = interval(d, n=400, widen=widen)
+            low, high = bootstrap_interval(d, n=400, widen=widen)
             hits[widen].append(low <= 0 <= high)
     half = t.ppf(.975, k - 1) * d[:, 0].std(ddof=1) / k**.5
-    assert np.ptp(interval(d)) == pytest.approx(2 * half, rel=.3 if k == 3 else .15)
+    assert np.ptp(bootstrap_interval(d)) == pytest.approx(2 * half, rel=.3 if k == 3 else .15)
     bare, widened = np.mean(hits[False]), np.mean(hits[True])
     assert widened >= .92
     assert widened >= bare
@@ -84,15 +90,15 @@ def test_few_seeds_are_made_up_for_as_by_student(k):
 def test_interval_covers():
     "Of many samples, about 95 in 100 intervals hold the true mean."
     rng = np.random.default_rng(0)
-    intervals = [interval(rng.random(300) < .8, n=400) for _ in range(300)]
+    intervals = [interval(rng.random(300) < .8) for _ in range(300)]
     hits = sum(low <= .8 <= high for low, high in intervals)
     assert 270 <= hits <= 297
 
 
-def test_interval_over_pictures_is_scipys():
+def test_the_bootstrap_over_pictures_is_scipys():
     values = np.random.default_rng(0).gamma(2, size=400)
     theirs = bootstrap((values,), np.mean, n_resamples=4000, method='percentile', rng=np.random.default_rng(1))
-    assert np.allclose(interval(values, n=4000), theirs.confidence_interval, atol=.1 * np.ptp(theirs.confidence_interval))
+    assert np.allclose(bootstrap_interval(values, n=4000), theirs.confidence_interval, atol=.1 * np.ptp(theirs.confidence_interval))
 
 
 def test_changes_of_a_mean_are_paired():
@@ -124,8 +130,75 @@ def test_difference_is_paired():
     assert mean == pytest.approx(.05)
     assert 0 < low < mean < high
     assert high - low < .6 * np.subtract(*interval(a)[::-1]), 'pairing must narrow the interval'
-    assert difference(run_with(a), run_with(a)) == (0, 0, 0)
+    mean, low, high = difference(run_with(a), run_with(a))
+    assert mean == 0
+    assert -.005 < low < 0, 'alike on 600 pictures is not alike'
+    assert low == -high
+    assert difference(run_with(a), run_with(a), score=losses) == (0, 0, 0)
     assert difference(run_with(a), run_with(b), score=losses)[0] == pytest.approx(.05 * (np.log(.8 / .2)) * -1)
+
+
+def seeds_with(right_of, seeds=(0, 1), **changes):
+    "Two trainings alike, with these seeds."
+    from dataclasses import replace
+    from course_utils.training.recipe import Recipe
+    runs = [replace(run_with(right_of), recipe=Recipe('resnet10t', 1, seed=seed)) for seed in seeds]
+    return replace(Seeds.from_runs(runs), **changes)
+
+
+def with_files(names):
+    from dataclasses import replace
+    return replace(run_with([1, 0, 1, 1]), files=list(names))
+
+
+def test_a_difference_over_other_numbers_of_pictures_is_refused():
+    with pytest.raises(CourseError, match='8 held-out pictures and 4'): difference(run_with([1] * 8), run_with([1] * 4))
+    with pytest.raises(CourseError, match='8 held-out pictures and 4'):
+        gains({'a': seeds_with([1] * 8), 'b': seeds_with([1] * 4)}, 'b')
+
+
+def test_a_difference_over_other_labels_is_refused():
+    from dataclasses import replace
+    a = run_with([1, 0, 1, 1])
+    b = replace(a, targets=1 - a.targets)
+    with pytest.raises(CourseError, match='other labels'): difference(a, b)
+    with pytest.raises(CourseError, match='other labels'): Seeds.from_runs([a, b])
+    with pytest.raises(CourseError, match='other labels'):
+        gains({'a': seeds_with([1, 0, 1, 1]), 'b': seeds_with([1, 0, 1, 1], targets=b.targets)}, 'b')
+
+
+def test_a_difference_over_two_splits_is_refused():
+    "The labels may be alike, as where classes come in order."
+    with pytest.raises(CourseError, match='two splits'): difference(with_files('abcd'), with_files('abce'))
+    assert difference(with_files('abcd'), with_files('abcd'))[0] == 0
+    assert difference(with_files('abcd'), run_with([1, 0, 1, 1]))[0] == 0, 'not known of one: nothing to refuse'
+
+
+def test_gains_over_other_seeds_are_refused():
+    right = [1, 0, 1, 1]
+    with pytest.raises(CourseError, match='seeds 0, 1 and 2, 3'):
+        gains({'a': seeds_with(right), 'b': seeds_with(right, seeds=(2, 3))}, 'b')
+    with pytest.raises(CourseError, match='2 seeds and 3'):
+        gains({'a': seeds_with(right), 'b': seeds_with(right, seeds=(0, 1, 2))}, 'b')
+
+
+def test_interval_goes_by_the_values():
+    rng = np.random.default_rng(0)
+    right = (rng.random((3, 60)) < .8).astype(float)
+    other = (rng.random((3, 60)) < .8).astype(float)
+    module = np.arange(60) // 6
+    assert interval(right) == proportion_interval(right)
+    assert interval(right, groups=module) == proportion_interval(right, groups=module)
+    assert interval(right - other, level=.9) == differences_interval(right - other, level=.9)
+    assert interval(np.zeros(8)) == differences_interval(np.zeros(8))
+    assert interval(np.zeros(8, bool)) == proportion_interval(np.zeros(8))
+    assert interval(right * .3) == mean_interval(right * .3)
+
+
+def test_an_accuracy_of_shares_stays_between_0_and_1():
+    "As means over the frames of a hand."
+    mean, low, high = Seeds(np.array([[1, .98, 1, 1], [1, 1, 1, .9]]), np.zeros((2, 4)), 1.).accuracy
+    assert 0 <= low < mean < high == 1
 
 
 def test_compare_has_a_row_a_run():

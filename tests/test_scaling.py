@@ -11,6 +11,7 @@ from course_utils.data.pictures import load_pictures
 from course_utils.explorers.scaling import scaling_explorer
 from course_utils.models import PACKAGED, count, create_model
 from course_utils.techniques import scaling
+from course_utils.report.intervals import paired_difference_interval
 from course_utils.report.stats import relative_change
 from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, by_variant, costs, macs, milliseconds, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
 from course_utils.training.learner import build_model
@@ -184,6 +185,14 @@ def test_smallest_enough():
     assert smallest_enough(t, margin=.5)[1:] == ('bad', 'bad')
     assert smallest_enough(t, margin=0)[1:] == ('large', 'large')
     assert smallest_enough(t[::-1])[1:] == (by_mean, shown), 'the order of the rows does not matter'
+
+def test_two_perfect_models_on_8_pictures_are_left_open():
+    "A tie is no proof: the smaller one is what the means say, and not shown."
+    low, high = paired_difference_interval(np.ones(8), np.ones(8))
+    for best in ((10, 0., 0., 0.), (10, 0., low, high), (10, 1e-9, 0., 0.)):
+        chosen, by_mean, shown = smallest_enough(models(small=(1, 0., low, high), best=best))
+        assert chosen.verdict.to_dict() == dict(small='open', best='best')
+        assert (by_mean, shown) == ('small', 'best')
 
 def test_smallest_enough_by_another_cost():
     t = models(a=(1, 0., 0., 0.), b=(2, 0., -.001, .001)).assign(step_ms=[5., 1.])

@@ -404,13 +404,13 @@ def test_patience_is_part_of_a_kept_run(pics, empty_cache):
 
 def test_patience_explorer():
     explorer = patience_explorer({'a': [1, .9, .95, .96, .97, .5], 'b': [1, .8, .6, .5, .4, .3]})
-    picture, words = explorer.at()
+    picture, words = explorer.draw_at()
     assert 'a: stops after epoch 4, takes epoch 2 with loss 0.900 (at the end 0.500, lowest 0.500)' in words
     assert '; b: runs to its end' in words
-    patient_picture, patient_words = explorer.at(patience=5)
+    patient_picture, patient_words = explorer.draw_at(patience=5)
     assert 'a: runs to its end, takes epoch 6' in patient_words
     assert (picture != patient_picture).any()
-    assert 'b: runs to its end, takes epoch 6 with loss 0.300' in explorer.at(min_delta=.05)[1]
+    assert 'b: runs to its end, takes epoch 6 with loss 0.300' in explorer.draw_at(min_delta=.05)[1]
 
 
 # ---- reduce on a plateau ----
@@ -480,8 +480,8 @@ def test_designer():
         picture, words = explorer.draw(**place)
         assert picture.shape == (300, 760, 3)
         assert 'epochs in all' in words
-    assert 'Warning' in explorer.at(first=4)[1]
-    assert 'Warning' not in explorer.at()[1]
+    assert 'Warning' in explorer.draw_at(first=4)[1]
+    assert 'Warning' not in explorer.draw_at()[1]
 
 
 def median_seconds(draw, times):

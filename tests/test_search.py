@@ -457,11 +457,11 @@ def test_right_on(pics):
 def test_explorer():
     t = pd.DataFrame(dict(state=['complete', 'complete', 'pruned', 'complete'], score=[.6, .7, .9, .65], seconds=1., lr=[1e-3, 1e-2, 1e-1, 3e-3], kind=['a', 'b', 'a', 'b'], test=[.5, .55, .9, .6]))
     e = search_explorer(t, 'lr')
-    first, second, third = (e.at(k=k) for k in (1, 2, 3))
+    first, second, third = (e.draw_at(k=k) for k in (1, 2, 3))
     assert '60.0%, at lr 0.001, kind a. On the test pictures it is 50.0%' in first[1]
     assert '70.0%' in second[1]
     assert '70.0%, at lr 0.01, kind b' in third[1]
     assert (first[0] != second[0]).any()
     assert (second[0] != third[0]).any()
-    assert 'test' not in search_explorer(t.drop(columns='test'), 'lr').at(k=1)[1]
+    assert 'test' not in search_explorer(t.drop(columns='test'), 'lr').draw_at(k=1)[1]
     with pytest.raises(CourseError, match='one finished trial'): search_explorer(t[:1], 'lr')

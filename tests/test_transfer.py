@@ -331,8 +331,8 @@ SIZES = range(32, 321, 32)
 
 def test_map_explorer():
     explorer = map_explorer(LITE, photo('chelsea', 96))
-    small_picture, small_words = explorer.at(size=64)
-    large_picture, large_words = explorer.at(size=320)
+    small_picture, small_words = explorer.draw_at(size=64)
+    large_picture, large_words = explorer.draw_at(size=320)
     assert '2×2' in small_words
     assert 'Warning' in small_words
     assert 'Warning' not in large_words
@@ -343,7 +343,7 @@ def test_map_explorer_asks_the_model_once_for_each_size():
     "What lets the slider follow the hand: to and fro, and the sizes are known."
     explorer = map_explorer(LITE, photo('chelsea', 96))
     map_sizes.cache_clear()
-    for size in (*SIZES, *reversed(SIZES)): explorer.at(size=size)
+    for size in (*SIZES, *reversed(SIZES)): explorer.draw_at(size=size)
     assert map_sizes.cache_info().misses == len(SIZES)
 
 
@@ -351,5 +351,5 @@ def test_map_explorer_asks_the_model_once_for_each_size():
 def test_map_explorer_is_drawn_fast_enough_to_drag():
     explorer = map_explorer(LITE, photo('chelsea', 96))
     start = time.perf_counter()
-    for size in SIZES: explorer.at(size=size)
+    for size in SIZES: explorer.draw_at(size=size)
     assert time.perf_counter() - start < 3

@@ -550,18 +550,19 @@ explained_in('09',
         'interval',
         "A range for a measured number, made so that it misses the truth about one time in twenty. An "
         "interval of a difference that holds nought says: not told apart.",
-        code=('course_utils.report.stats.interval', 'course_utils.report.stats.difference')),
+        code=('course_utils.report.stats.interval', 'course_utils.report.intervals.proportion_interval',
+              'course_utils.report.stats.difference')),
     Term(
         'not told apart',
         "The interval of a difference holds nought: these seeds and pictures cannot say which of the two "
         "is better. That is a result, and not the same as no difference.",
-        code=('course_utils.report.stats.told',)),
+        code=('course_utils.report.stats.verdict',)),
     Term(
         'paired bootstrap',
         "Compare two recipes on the same seeds and pictures, draw those again and again with replacement, "
         "and see how far the mean difference wanders. Its middle 95 % are the interval, made wider where "
-        "seeds are few.",
-        code=('course_utils.report.stats.interval', 'course_utils.report.stats.gains'),
+        "seeds are few. With few pictures it promises too much, and the course takes other intervals.",
+        code=('course_utils.report.stats.bootstrap_interval', 'course_utils.report.stats.gains'),
         also=('bootstrap', 'paired')),
     Term(
         'rung',

@@ -113,11 +113,11 @@ class Pictures:
         data_folder = Path(self.table.path.iloc[0]).parent.parent.parent  # of folder/part/class/file, as `make data` leaves them
         note = subset_note(data_folder)
         if note: lines.append(f'{note}.')
-        greys = grey_sentence(self.found.modes, self.found.grey_range)
-        if greys: lines.append(greys)
         lines += self.notes
         never_held_out = self.never_held_out()
         if never_held_out: lines.append(f"No picture is held out of: {some_names(never_held_out)}. How well these are recognised cannot be told.")
+        greys = grey_sentence(self.found.modes, self.found.grey_range)
+        if greys: lines.append(greys)
         if self.found.unreadable: lines.append(set_aside(self.found.unreadable))
         return '\n'.join(lines)
 

@@ -4,7 +4,8 @@ import numpy as np, pandas as pd
 from course_utils.classroom.compare import WHERE_INTERVAL_LIES, as_number, as_numbers, short_repr
 from course_utils.classroom.exercise import exercise, wrong
 from course_utils.classroom.guesses import quantity
-from course_utils.report.stats import Seeds, interval, verdict
+from course_utils.report.intervals import differences_interval
+from course_utils.report.stats import Seeds, bootstrap_interval, verdict
 
 
 def with_transfer(r):
@@ -37,7 +38,7 @@ class LeaveOneRungOut:
     answer = 'my_finding'
     hints = (
         'The difference is paired by seed and picture, and it needs an interval.',
-        '`interval(without.right - with_it.right)`, from `course_utils.report.stats`.',
+        '`differences_interval(without.right - with_it.right)`, from `course_utils.report.intervals`.',
         "If the interval lies above nought: 'better'. Below: 'worse'. If it holds nought: 'not told "
         "apart'. `verdict(low, high)` says just that.",
     )
@@ -48,7 +49,8 @@ class LeaveOneRungOut:
     def setup():
         import numpy as np
         from types import SimpleNamespace
-        from course_utils.report.stats import Seeds, interval, verdict
+        from course_utils.report.intervals import differences_interval
+        from course_utils.report.stats import Seeds, verdict
         def made(hits, first=0): return Seeds.from_runs([a_run([.5] * 3, hits=hits + k, first=first) for k in range(2)])
         mine = {'+ transfer': made(400)}
         own_seeds, limit, few = (0, 1), None, 1
@@ -57,10 +59,11 @@ class LeaveOneRungOut:
         with_it, without, good = mine['+ transfer'], made(404, 40), made(500)
 
     def solution():
-        from course_utils.report.stats import interval, verdict
+        from course_utils.report.intervals import differences_interval
+        from course_utils.report.stats import verdict
         rung = climbed('+ transfer', without=['+ augmentation']).with_recipe(epochs=few)
         with_it, without = mine['+ transfer'], Seeds.from_runs([climb(rung, seed, limit) for seed in own_seeds])
-        my_finding = with_it, without, verdict(*interval(without.right - with_it.right))
+        my_finding = with_it, without, verdict(*differences_interval(without.right - with_it.right))
 
     @wrong('holds nought')
     def better_though_not_told_apart():
@@ -107,7 +110,7 @@ class LeaveOneRungOut:
         if np.array_equal(augmented.loss, bare.loss):
             return f'These are the same runs twice, or two recipes with the same loss for all {augmented.right.shape[1]} pictures.'
         gain = bare.right - augmented.right
-        low, high = interval(gain)
+        low, high = differences_interval(gain)
         right_word = verdict(low, high)
         if word != right_word:
             return f"You say '{word}'. The difference is {gain.mean():+.1%}, and its interval, {low:+.1%} to {high:+.1%}, {WHERE_INTERVAL_LIES[right_word]}."
@@ -327,7 +330,7 @@ class ThePairedIntervalInYourOwnLines:
             "Of the learner's interval; the width as a share of what it should be."
             b = hardness[:, :pictures] + np.zeros((seeds, 1))
             low, high = as_numbers(answer(b + difference, b), 2, 'The interval')
-            return (low + high) / 2, (high - low) / np.ptp(interval(difference, few=False))
+            return (low + high) / 2, (high - low) / np.ptp(bootstrap_interval(difference, widen=False))
         by_picture = .5 + rng.normal(size=(1, pictures)) + np.zeros((seeds, 1))
         by_seed = .5 + .3 * rng.normal(size=(seeds, 1)) + np.zeros((1, pictures))
         centre, p = centre_and_width(by_picture)

@@ -1,4 +1,4 @@
-"""What measured numbers say: bootstrap intervals over pictures and seeds, paired differences, and a verdict in words."""
+"""What measured numbers say: intervals over pictures and seeds, paired differences, and a verdict in words; the bootstrap of lesson 09."""
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -6,8 +6,27 @@ import numpy as np, pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from course_utils.config import CourseError
+from course_utils.report.intervals import differences_interval, mean_interval, only_has, proportion_interval
 from course_utils.training.run import Run, cross_entropy
 
+
+def interval(
+    values,             # one number a picture, `(pictures,)`, or a row of them for each seed, `(seeds, pictures)`
+    level: float=.95,
+    groups=None,        # `(pictures,)` labels of what is alike, such as the modules that cells were cut from
+) -> tuple[float, float]:
+    """Interval of the mean, chosen by what the values are. Answers, 0 and 1: `proportion_interval`. Differences of two models'
+    answers, −1, 0 and 1, or nothing but 0: `differences_interval`. Anything else, such as losses: `mean_interval`.
+
+    Where it is known what they are, call that one: differences that happen to hold no −1 look like answers."""
+    values = np.asarray(values)
+    if values.dtype == bool: return proportion_interval(values, level, groups)
+    if only_has(values, (0, 1)) and values.any(): return proportion_interval(values, level, groups)
+    if only_has(values, (-1, 0, 1)): return differences_interval(values, level, groups)
+    return mean_interval(values, level, groups)
+
+
+# ---- the bootstrap ----
 
 def bootstrap_means(
     values: np.ndarray,  # `(pictures,)`, or `(seeds, pictures)`
@@ -65,7 +84,7 @@ def spread_seeds(values: np.ndarray) -> np.ndarray:
     return values + ((n_seeds / (n_seeds - 1))**.5 - 1) * (seed_means - values.mean())
 
 
-def interval(
+def bootstrap_interval(
     values,             # one number a picture: 1 where right, a loss, or a difference of two models; or a row of them for each seed
     level: float=.95,
     n: int=2000,        # resamples
@@ -74,7 +93,10 @@ def interval(
 ) -> tuple[float, float]:
     """Bootstrap interval of the mean: the range of means over resampled pictures and, where there are rows, over resampled seeds
     too. A few seeds show too little of how much seeds differ, so it is made wider by `few_seeds_factor`. Two or three seeds that
-    differ much are too few even so; where seeds hardly differ it is wider than it need be."""
+    differ much are too few even so; where seeds hardly differ it is wider than it need be.
+
+    Lesson 09 builds it by hand. Near 0 and 1 it promises too much: from 8 pictures of which 8 are right it can draw nothing
+    but right ones. So the course's own numbers come from `interval`."""
     values = np.asarray(values, float)
     if values.ndim == 1: return quantile_interval(bootstrap_means(values, n, seed), level)
     mean = values.mean()
@@ -103,6 +125,8 @@ def relative_change(
     return float(large.mean() / small.mean() - 1), float(low), float(high)
 
 
+# ---- of runs ----
+
 def is_right(run: Run) -> np.ndarray:  # `(N_valid,)`
     "1 for every validation picture the run names right, else 0."
     return (run.probs.argmax(1) == run.targets).astype(float)
@@ -124,8 +148,8 @@ def compare(
 def compare_row(run: Run) -> dict:
     "One run in numbers, for `compare`."
     train_accuracy = run.history.train_accuracy.iloc[-1]
-    low, high = interval(is_right(run))
-    loss_low, loss_high = interval(losses(run))
+    low, high = proportion_interval(is_right(run))
+    loss_low, loss_high = mean_interval(losses(run))
     return dict(
         epochs=len(run.history),
         train_accuracy=train_accuracy,
@@ -144,37 +168,68 @@ def difference(
     a: Run, b: Run,     # two runs on the same validation pictures
     score=is_right,     # what is compared, picture by picture: `is_right` or `losses`
 ) -> tuple[float, float, float]:  # mean of a − b, and its 95 % interval
-    "How much `a` differs from `b`, paired: the pictures that both find hard cancel out."
+    """How much `a` differs from `b`, paired: the pictures that both find hard cancel out. Raises `CourseError` where the two
+    were not judged on the same pictures."""
+    check_same_pictures(a, b, len(a.targets), len(b.targets))
     differences = score(a) - score(b)
-    return float(differences.mean()), *interval(differences)
+    find_interval = mean_interval if score is losses else differences_interval
+    return float(differences.mean()), *find_interval(differences)
+
+
+def check_same_pictures(
+    a, b,             # two `Run`s or two `Seeds`
+    n_a: int, n_b: int,  # pictures each was judged on
+):
+    "Raises `CourseError` where two runs were not judged on the same pictures, as far as they tell."
+    if n_a != n_b:
+        raise CourseError(f'{n_a} held-out pictures and {n_b} make no pairs: judge both on the same ones, from one `load_pictures`.')
+    if is_other(a.targets, b.targets):
+        raise CourseError('The held-out pictures of the two have other labels, so they are no pairs: load the pictures once, and train both on them.')
+    if is_other(a.files, b.files):
+        raise CourseError('The two were judged on other files, as by two splits, so they are no pairs: load the pictures once, and train both on them.')
+
+
+def is_other(a, b) -> bool:
+    "Are these two known, and not the same?"
+    return a is not None and b is not None and not np.array_equal(a, b)
 
 
 @dataclass
 class Seeds:
-    "What several seeds of one setting gave, all on the same validation pictures."
+    "What several seeds of one setting gave, all on the same validation pictures. The last three are None where they are not known."
     right: np.ndarray  # `(seeds, pictures)`: 1 where a picture is named right, else 0
     loss: np.ndarray   # `(seeds, pictures)`: cross-entropy
     seconds: float     # of one training, the median over the seeds
+    targets: np.ndarray | None=None  # `(pictures,)` labels
+    files: list | None=None          # class folder and file of each picture
+    seeds: tuple | None=None         # the seeds' numbers, a row each
 
     @cached_property
     def accuracy(self) -> tuple[float, float, float]:
         "The share named right, and its 95 % interval."
-        low, high = np.clip(interval(self.right), 0, 1).tolist()
+        if only_has(self.right, (0, 1)): low, high = proportion_interval(self.right)
+        else: low, high = np.clip(mean_interval(self.right), 0, 1).tolist()  # shares, of the frames of a hand
         return float(self.right.mean()), low, high
 
     @classmethod
     def from_runs(cls, runs) -> 'Seeds':
-        "Of `Run`s, one a seed."
+        "Of `Run`s, one a seed. Raises `CourseError` where they were not judged on the same pictures."
+        runs = list(runs)
+        first = runs[0]
+        for run in runs: check_same_pictures(first, run, len(first.targets), len(run.targets))
         right = np.array([is_right(run) for run in runs])
         loss = np.array([losses(run) for run in runs])
-        return cls(right, loss, float(np.median([run.seconds for run in runs])))
+        seconds = float(np.median([run.seconds for run in runs]))
+        seeds = tuple(run.recipe.seed for run in runs) if all(run.recipe for run in runs) else None
+        return cls(right, loss, seconds, first.targets, first.files, seeds)
 
 
 def gains(
     seeds: dict,     # name → `Seeds`
     baseline,        # the name that all others are compared with, or pairs (name, against)
 ) -> pd.DataFrame:   # a row for each comparison
-    "Differences over seeds, paired by seed and picture, with 95 % intervals over both. One that holds nought says: not told apart."
+    """Differences over seeds, paired by seed and picture, with 95 % intervals over both. One that holds nought says: not told apart.
+    Raises `CourseError` where the two have other seeds or pictures."""
     if isinstance(baseline, str):
         pairs = [(name, baseline) for name in seeds if name != baseline]
         index = 'setting'
@@ -190,8 +245,10 @@ def gains(
 
 def gain_row(a: Seeds, b: Seeds) -> dict:
     "What `a` gains over `b`, for `gains`."
-    low, high = interval(a.right - b.right)
-    loss_low, loss_high = interval(a.loss - b.loss)
+    check_same_pictures(a, b, a.right.shape[-1], b.right.shape[-1])
+    check_seeds(a, b)
+    low, high = differences_interval(a.right - b.right)
+    loss_low, loss_high = mean_interval(a.loss - b.loss)
     return dict(
         accuracy=a.right.mean(),
         gain=a.right.mean() - b.right.mean(),
@@ -205,6 +262,17 @@ def gain_row(a: Seeds, b: Seeds) -> dict:
         against_seconds=round(b.seconds, 1),
         seeds=len(a.right),
     )
+
+
+def check_seeds(a: Seeds, b: Seeds):
+    "Raises `CourseError` where two settings were not trained with the same seeds, as far as they tell."
+    if len(a.right) != len(b.right):
+        raise CourseError(f'{len(a.right)} seeds and {len(b.right)} make no pairs: train both with the same seeds.')
+    if is_other(a.seeds, b.seeds):
+        raise CourseError(f'The seeds {numbers(a.seeds)} and {numbers(b.seeds)} make no pairs: train both with the same seeds, in one order.')
+
+
+def numbers(values) -> str: return ', '.join(map(str, values))
 
 
 def verdict(

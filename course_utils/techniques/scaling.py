@@ -206,11 +206,14 @@ def smallest_enough(
     cost: str='macs',      # the column that says what is small
 ) -> tuple[pd.DataFrame, str, str]:  # cheapest first, with verdicts; the smallest by the means; the smallest shown
     """The smallest model not worse than the best by more than `margin`: by its mean, and with its whole interval.
-    The best itself always qualifies."""
+    The best itself always qualifies. Of several with its accuracy it is the surest, or the costliest:
+    a smaller one must be shown."""
     if not margin >= 0:
         raise CourseError(f'margin is {margin}, but it can only be 0 or more: it is how much worse is still good enough.')
     table = table.sort_values(cost, kind='stable')
-    is_best = table.difference == table.difference.max()
+    ties = table[table.difference == table.difference.max()]
+    best = ties.index[ties.low == ties.low.max()][-1]
+    is_best = table.index == best
     is_enough = table.low >= -margin
     is_worse = table.high < -margin
     words = ['best', 'good enough, shown', 'worse, shown']

@@ -10,7 +10,7 @@ from course_utils.config import CourseError, cache_dir, whole_folder
 from course_utils.data.pictures import Pictures
 from course_utils.training.learner import build_model, default_device, device_name, versions
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run
+from course_utils.training.run import Run, held_out_files
 
 
 def describe(setting):
@@ -103,7 +103,7 @@ def find_run(
         model = build_model(recipe, len(pics.classes), pics.size)
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))
         return Run(pd.DataFrame(history['rows']), arrays.pop('probs'), arrays.pop('targets'), config, history['seconds'],
-                   model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe)
+                   model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe, files=held_out_files(pics))
     except FileNotFoundError: return None
     except Exception:
         print(f'The run kept in {folder} is damaged: it is trained again.')

@@ -1,11 +1,13 @@
 """A finished training, and what a network says of pictures."""
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np, pandas as pd, torch
 from fastai.learner import Learner
 from torch import nn
 
 from course_utils.data.loader import to_input
+from course_utils.data.pictures import Pictures
 from course_utils.models import norm_of
 from course_utils.training.recipe import Recipe
 
@@ -32,6 +34,7 @@ class Run:
     kept: str = ''                 # where it is kept
     arrays: dict = field(default_factory=dict)  # what callbacks put into `history.arrays`
     recipe: Recipe | None = None   # how it was trained
+    files: list | None = None      # class folder and file of each validation picture; None where they are not known
 
     @property
     def accuracy(self) -> float:
@@ -48,6 +51,12 @@ class Run:
         kept = f' ({self.kept})' if self.kept else ''
         return (f"{len(self.history)} epochs in {self.seconds:.0f} s: train accuracy {last.train_accuracy:.1%}, "
                 f"valid accuracy {self.accuracy:.1%}, valid loss {self.valid_loss:.3f}{kept}")
+
+
+def held_out_files(pics: Pictures) -> list | None:
+    "Class folder and file of each validation picture, by which two splits are told apart; None where a table has no paths."
+    if 'path' not in pics.table: return None
+    return ['/'.join(Path(path).parts[-2:]) for path in pics.table.path.iloc[pics.valid]]
 
 
 def predict(

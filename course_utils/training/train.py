@@ -12,7 +12,7 @@ from course_utils.training.keep import find_run, keep_run, run_config
 from course_utils.training.learner import default_device, make_learner
 from course_utils.training.memory import left_usable
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run, predict
+from course_utils.training.run import Run, held_out_files, predict
 
 SCHEDULES = {  # name → a factor of the highest rate at the fraction done, 0…1; None: fastai's own one-cycle
     'one_cycle': None,
@@ -84,7 +84,7 @@ def train(
     seconds = time.perf_counter() - start
     probs, targets = predict(learn.model, learn.dls.valid)
     run = Run(pd.DataFrame(learn.history.rows), probs, targets, config, seconds, learn.model, learn,
-              arrays=learn.history.arrays, recipe=recipe)
+              arrays=learn.history.arrays, recipe=recipe, files=held_out_files(pics))
     if keep:
         try: keep_run(run)
         except CourseError as e: print(e)  # a training is not lost for want of room on a disk

@@ -162,7 +162,7 @@ def test_twin_without_scripts(browser, tmp_path):
     shot = decode(page.locator('.explorer-window').screenshot())
     assert not page.locator('input').is_visible()
     assert page.locator('figcaption').inner_text() == 'Blur is 0.50.'
-    wanted = explorer().at(p=.5)[0]
+    wanted = explorer().draw_at(p=.5)[0]
     assert shot.shape == wanted.shape, 'this is not the picture at the start'
     assert abs(shot.astype(int) - wanted).mean() < 6, 'this is not the picture at the start'
     context.close()
