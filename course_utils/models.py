@@ -125,7 +125,7 @@ def go_offline_without_network(host: str = 'huggingface.co'):
 
 # ---- does it take these pictures? ----
 
-SIZES = (96, 128, 160, 192, 224, 256, 299, 384)  # pixels, that networks are made for
+USUAL_SIZES = (96, 128, 160, 192, 224, 256, 299, 384)  # pixels, that networks are made for
 
 
 def picture_problem(
@@ -153,7 +153,7 @@ def picture_problem(
 def refuse_size(model: nn.Module, arch: str, size: int, n_out: int, problem: str):
     "Raises `CourseError`, which names the next larger size that this network takes."
     made_for = model.pretrained_cfg.get('input_size', (3, 224, 224))[-1]
-    larger = sorted({made_for, *SIZES})
+    larger = sorted({made_for, *USUAL_SIZES})
     taken = next((side for side in larger if side > size and not picture_problem(model, side, n_out)), None)
     if taken: raise CourseError(f"{arch} cannot take pictures of {size}×{size} pixels: load them with size={taken}, or choose another network.")
     raise CourseError(f"{arch} cannot be trained on these pictures ({problem.rstrip('.')}): choose another network.")

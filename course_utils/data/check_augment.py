@@ -8,7 +8,7 @@ import numpy as np, torch
 from course_utils.config import CourseError
 
 CHOICES = ('OneOf', 'OneOrOther', 'SomeOf', 'RandomOrder')  # compositions that leave some of their operations out
-EXAMPLE_IMAGE = 'A.Compose([A.HorizontalFlip(p=.5)])'
+FLIP_EXAMPLE = 'A.Compose([A.HorizontalFlip(p=.5)])'
 
 
 def check_augment(
@@ -43,14 +43,14 @@ def refuse_other_kinds(augment):
     "Raises `CourseError` for what is not called as albumentations' transforms are."
     name = getattr(augment, '__name__', type(augment).__name__)
     if isinstance(augment, type):
-        raise CourseError(f"augment is the class {name}, but it can only be a transform: call it, as in {EXAMPLE_IMAGE}.")
+        raise CourseError(f"augment is the class {name}, but it can only be a transform: call it, as in {FLIP_EXAMPLE}.")
     if is_of('albumentations', augment): return
     if isinstance(augment, (list, tuple, dict)):
         raise CourseError(f"augment is a {name}, but it can only be one transform: wrap what is in it, A.Compose([…]).")
     if is_of('torchvision', augment):
-        raise CourseError(f"augment is {name} of torchvision, but it can only be a transform of albumentations, which takes and gives arrays: {EXAMPLE_IMAGE} for one.")
+        raise CourseError(f"augment is {name} of torchvision, but it can only be a transform of albumentations, which takes and gives arrays: {FLIP_EXAMPLE} for one.")
     if isinstance(augment, torch.nn.Module) or not callable(augment):
-        raise CourseError(f"augment is {augment!r}, but it can only be a transform of albumentations: {EXAMPLE_IMAGE} for one.")
+        raise CourseError(f"augment is {augment!r}, but it can only be a transform of albumentations: {FLIP_EXAMPLE} for one.")
 
 
 def is_of(library: str, thing) -> bool:
@@ -62,7 +62,7 @@ def is_of(library: str, thing) -> bool:
 def switched_on(augment):
     "A copy in which every operation that may happen does."
     trial = copy.deepcopy(augment)
-    for part in (trial, *transform_operations(trial)):
+    for part in (trial, *all_parts(trial)):
         if getattr(part, 'p', 0): part.p = 1.
         chances = getattr(part, 'transforms_ps', None)  # of OneOf and SomeOf
         if chances: part.transforms_ps = equal_chances(chances)
@@ -75,16 +75,16 @@ def equal_chances(chances: list) -> list:
     return [float(p > 0) / n_possible for p in chances]
 
 
-def transform_operations(augment) -> list:
+def all_parts(augment) -> list:
     "All that a composition is made of, down to single operations."
     parts = []
-    for part in getattr(augment, 'transforms', ()): parts += [part, *transform_operations(part)]
+    for part in getattr(augment, 'transforms', ()): parts += [part, *all_parts(part)]
     return parts
 
 
 def n_tries(augment) -> int:
     "How many draws show all that a transform may do; many where it draws among operations."
-    parts = [augment, *transform_operations(augment)]
+    parts = [augment, *all_parts(augment)]
     draws = any(type(part).__name__ in CHOICES for part in parts)
     return 4 * len(parts) if draws else 4
 
@@ -108,7 +108,7 @@ def remedy(augment, image: np.ndarray) -> str:
     "What to leave out, or how to wrap it."
     if not is_of('albumentations', augment):
         return 'a function f of arrays is wrapped as A.Compose([A.Lambda(image=lambda x, **_: f(x))])'
-    singles = [part for part in transform_operations(augment) or [augment] if not hasattr(part, 'transforms')]
+    singles = [part for part in all_parts(augment) or [augment] if not hasattr(part, 'transforms')]
     names = [type(operation).__name__ for operation in singles if problem_with(operation, image)]
     if not names: return 'try its operations one by one'
     height, width = image.shape[:2]

@@ -155,7 +155,7 @@ def decode(
     deep = []  # places in `x` of pictures of more than 8 bits
     with thread_pool() as pool:
         results = pool.map(read, paths)
-        for i, result in enumerate(reading_progress(results, len(paths), 'reading pictures', quiet)):
+        for i, result in enumerate(reading_bar(results, len(paths), 'reading pictures', quiet)):
             if isinstance(result, str):
                 unreadable[str(paths[i])] = result
                 continue
@@ -174,7 +174,7 @@ def decode(
     return x[:len(readable)], readable, found
 
 
-def reading_progress(results, n: int, subject: str, quiet: bool):
+def reading_bar(results, n: int, subject: str, quiet: bool):
     "The results, with a bar where they are many."
     return tqdm(results, total=n, desc=subject, disable=quiet or n < 500, leave=False)
 
@@ -188,7 +188,7 @@ def find_data_set_range(
     chosen = [path for path, decides in zip(files, may_decide) if decides] or files
     with thread_pool() as pool:
         results = pool.map(file_extremes, chosen)
-        extremes = list(reading_progress(results, len(chosen), 'finding black and white', quiet))
+        extremes = list(reading_bar(results, len(chosen), 'finding black and white', quiet))
     return data_set_range(chosen, extremes)
 
 
@@ -198,7 +198,7 @@ def read_again(x: np.ndarray, places: list, files: list, grey_range: tuple, quie
 
     with thread_pool() as pool:
         results = pool.map(read, files)
-        pictures = reading_progress(results, len(files), 'reading them by it', quiet)
+        pictures = reading_bar(results, len(files), 'reading them by it', quiet)
         for place, picture in zip(places, pictures): x[place] = picture
 
 

@@ -103,7 +103,7 @@ def data_set_range(
     ranges = [find_grey_range(group) for group in (whole_numbers, fractions) if group]
     if ranges[0] != ranges[-1]:
         example = next(path for path, told in zip(paths, extremes) if not told[2])
-        raise CourseError(f"{len(whole_numbers):,} pictures hold whole numbers ({range_in_words(ranges[0])}) and {len(fractions):,} hold fractions ({range_in_words(ranges[1])}), {example} for one: no rule makes both right, so save them as one kind, or as 8 bits.")
+        raise CourseError(f"{len(whole_numbers):,} pictures hold whole numbers ({range_words(ranges[0])}) and {len(fractions):,} hold fractions ({range_words(ranges[1])}), {example} for one: no rule makes both right, so save them as one kind, or as 8 bits.")
     return ranges[0]
 
 
@@ -118,7 +118,7 @@ def check_grey_range(grey_range):
 
 # ---- in words ----
 
-def range_in_words(grey_range: tuple) -> str:
+def range_words(grey_range: tuple) -> str:
     "'0 to 4,095'."
     low, high = (f'{value:,.0f}' if value == int(value) else f'{value:,.3g}' for value in grey_range)
     return f'{low} to {high}'
@@ -139,7 +139,7 @@ def grey_sentence(
     subject = f'{bits} bits in {files}' if holds_bits else f'Greys in {files}'
     n = sum(counts.values())
     plural = '' if n == 1 else 's'
-    return f"{subject}: {range_in_words(grey_range)} become black to white in {n:,} picture{plural}; grey_range=(low, high) sets another range."
+    return f"{subject}: {range_words(grey_range)} become black to white in {n:,} picture{plural}; grey_range=(low, high) sets another range."
 
 
 def kind_of_file(mode: str) -> str:
