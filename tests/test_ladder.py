@@ -123,11 +123,12 @@ def test_a_killed_ladder_gives_the_same_table(tmp_path):
     code = '''
 import sys; sys.path.insert(0, {root!r})
 from pathlib import Path
-from data_scripts.experiments import measure as M
-runs = M.ladder_runs()
-runs = {{k: dict(runs[k], limit=100) for k in ('baseline, seed 0', '+ transfer, seed 0', '+ differential rates, seed 0', '+ TTA, seed 0')}}
+from dataclasses import replace
+from data_scripts.experiments import engine, measure as M
+runs = M.EXPERIMENTS['ladder'].trials()
+runs = {{k: replace(runs[k], limit=100) for k in ('baseline, seed 0', '+ transfer, seed 0', '+ differential rates, seed 0', '+ TTA, seed 0')}}
 print('go', flush=True)
-M.measure('ladder', runs, M.measure_rung, Path({path!r}))
+engine.measure('ladder', runs, M.measure_rung, Path({path!r}))
 '''
     script = lambda name: [sys.executable, '-c', code.format(root=str(ROOT), path=str(tmp_path/name))]
     p = subprocess.Popen(script('killed.json'), stdout=subprocess.PIPE, text=True)

@@ -17,7 +17,7 @@ from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, by_variant, co
 from course_utils.training.learner import build_model
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
-from data_scripts.experiments import measure as M
+from data_scripts.experiments import engine, measure as M
 
 LITE = 'tf_efficientnet_lite0'
 
@@ -255,11 +255,11 @@ def test_explorer_goes_by_cost():
 
 def test_measure_scaling(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
-    runs = M.scaling_runs()
+    runs = M.EXPERIMENTS['scaling'].trials()
     assert len(runs) == 2 * (len(axes_of(32)) + len(M.TUNED))
-    some = {k: v for k, v in runs.items() if v['variant'] in ('half the pictures', 'half as deep', 'larger pictures', 'Lite0, half as deep')}
+    some = {k: v for k, v in runs.items() if v.labels['variant'] in ('half the pictures', 'half as deep', 'larger pictures', 'Lite0, half as deep')}
     path = tmp_path/'scaling.json'
-    assert M.measure('scaling', some, M.measure_scaling, path, say=lambda *a, **k: None) == len(some) == 8
+    assert engine.measure('scaling', some, M.measure_scaling, path, say=lambda *a, **k: None) == len(some) == 8
     kept = json.loads(path.read_text())['runs']
     scratch, tuned = by_variant(kept, 'from scratch'), by_variant(kept, 'fine-tuned')
     assert set(scratch) == {'half the pictures', 'half as deep', 'larger pictures'}
@@ -271,5 +271,5 @@ def test_measure_scaling(tmp_path, monkeypatch):
     del kept['from scratch, half as deep, seed 1']
     assert by_variant(kept, 'from scratch')['half the pictures']['right'].shape[0] == 1, 'only seeds that all have'
     del kept['from scratch, half as deep, seed 0']
-    kept['from scratch, half as deep, seed 7'] = dict(kept['from scratch, larger pictures, seed 0'], settings=dict(runs['from scratch, half as deep, seed 0'], seed=7))
+    kept['from scratch, half as deep, seed 7'] = dict(kept['from scratch, larger pictures, seed 0'], settings=dict(kept['from scratch, larger pictures, seed 0']['settings'], seed=7, variant='half as deep'))
     assert by_variant(kept, 'from scratch') == {} == by_variant({}, 'from scratch')

@@ -129,7 +129,7 @@ explained_in('00',
         "probability given to the true class, averaged over the pictures. It counts how sure the network "
         "was, not only whether it was right.",
         formula=r'-\frac1N\sum_i \log p_{i,\,y_i}',
-        code=('torch.nn.CrossEntropyLoss', 'course_utils.techniques.calibration.nll'),
+        code=('torch.nn.CrossEntropyLoss', 'course_utils.training.run.cross_entropy'),
         also=('cross-entropy', 'NLL')),
     Term(
         'majority class',
@@ -576,17 +576,17 @@ explained_in('10',
         'AUC',
         "The chance that a picture of the one kind gets a higher score than one of the other. One half is "
         "guessing.",
-        code=('course_utils.techniques.dataset_shift.auc', 'sklearn.metrics.roc_auc_score')),
+        code=('sklearn.metrics.roc_auc_score',)),
     Term(
         'average precision',
         "The area under the curve of precision against recall, over all thresholds. No choice of threshold "
         "changes it.",
-        code=('course_utils.techniques.imbalance.average_precision', 'sklearn.metrics.average_precision_score')),
+        code=('sklearn.metrics.average_precision_score',)),
     Term(
         'balanced accuracy',
         "The mean recall of all classes. A class that is never named costs as much as any other.",
         formula=r'\frac1C\sum_c \text{recall}_c',
-        code=('course_utils.techniques.imbalance.rates', 'sklearn.metrics.balanced_accuracy_score')),
+        code=('course_utils.techniques.imbalance.class_rates', 'sklearn.metrics.balanced_accuracy_score')),
     Term(
         'class imbalance',
         "Some classes have far fewer pictures than others. Accuracy hardly sees whether the rare ones are "
@@ -619,12 +619,12 @@ explained_in('10',
         'precision',
         "Of the pictures that are named as a class, the share that belong to it.",
         formula=r'\frac{\text{named}\ \text{and}\ \text{there}}{\text{named}}',
-        code=('course_utils.techniques.imbalance.rates', 'sklearn.metrics.precision_score')),
+        code=('course_utils.techniques.imbalance.class_rates', 'sklearn.metrics.precision_score')),
     Term(
         'recall',
         "Of the pictures of a class, the share that is found.",
         formula=r'\frac{\text{named}\ \text{and}\ \text{there}}{\text{there}}',
-        code=('course_utils.techniques.imbalance.rates', 'sklearn.metrics.recall_score')),
+        code=('course_utils.techniques.imbalance.class_rates', 'sklearn.metrics.recall_score')),
     Term(
         'threshold',
         "The probability from which on a class is named. Moving it needs no training, and trades precision "
