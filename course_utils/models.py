@@ -128,6 +128,15 @@ def go_offline_without_network(host: str = 'huggingface.co'):
 USUAL_SIZES = (96, 128, 160, 192, 224, 256, 299, 384)  # pixels, that networks are made for
 
 
+MEMORY_MESSAGES = ("can't allocate memory", 'bad_alloc', 'could not create a', 'out of memory')
+
+
+def out_of_memory(error: BaseException) -> bool:
+    "GPUs, torch on a processor, its convolutions and NumPy each say it in their own way."
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)): return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in MEMORY_MESSAGES)
+
+
 def picture_problem(
     model: nn.Module,
     size: int,   # side of the pictures, in pixels
@@ -140,7 +149,7 @@ def picture_problem(
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad(): logits = model.eval()(black)
     except Exception as e:
-        if isinstance(e, MemoryError) or 'memory' in str(e): return ''  # no trouble of its architecture; the training says it better
+        if out_of_memory(e): return ''  # no trouble of its architecture; the training says it better
         first_line = str(e).partition('\n')[0]
         return first_line or type(e).__name__
     finally:

@@ -315,7 +315,7 @@ BEGIN = '''
 import numpy as np, optuna, torch
 from course_utils.config import cache_dir
 from course_utils.data.pictures import load_pictures
-from course_utils.machine.preflight import figures
+from course_utils.machine.preflight import time_machine
 from course_utils.techniques.gradcam import maps_of
 from course_utils.techniques.layer_groups import inspect_groups
 from dataclasses import replace
@@ -353,7 +353,7 @@ STOPPED = {  # what is stopped, and what must hold in the same kernel afterwards
     'fit_head': ('fit_head(torch.nn.Linear(8, 2), torch.zeros(64, 8), torch.zeros(64, dtype=torch.long), epochs=10**6)', 'assert torch.is_grad_enabled()'),
     'costs': ('costs(learn.model, 32, n=10**5)', "assert untouched() and costs(learn.model, 32, n=1)['parameters'] > 0"),
     'near_duplicates': ('near_duplicates(np.repeat(pics.x, 60, 0))', 'near_duplicates(pics.x)'),
-    'preflight': ("figures('smoke', seconds=600)", "assert figures('smoke', seconds=0)['train_s'] > 0 and not torch.is_autocast_enabled('cpu')"),
+    'preflight': ("time_machine('smoke', seconds=600)", "assert time_machine('smoke', seconds=0)['train_s'] > 0 and not torch.is_autocast_enabled('cpu')"),
     'fit': ('fit(learn, 500)', "assert hooks() == hooked and list(learn.cbs) == cbs; fit(learn, 1); assert learn.history.rows[-1]['valid_loss'] > 0"),
     'inspect_groups': ('inspect_groups(learn, 1e-4, k=10**4)', 'assert list(learn.cbs) == cbs and len(inspect_groups(learn, 1e-4, k=2)) == 2'),
     'train': ('train(pics, long, keep=True, **cpu)', "assert not list((cache_dir()/'runs').glob('*')); train(pics, replace(long, epochs=1), keep=True, **cpu)"),
@@ -537,7 +537,7 @@ def test_the_clock_goes_back_while_it_searches():
 READ_ONLY = '''
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
-from course_utils.classroom.checker import kept
+from course_utils.classroom.answers import answers_record
 from course_utils.techniques.search import open_storage
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
@@ -545,7 +545,7 @@ def says(f):
     try: f()
     except CourseError as e: print('says:', e)
 def answer():
-    with kept() as record: record['exercises']['00-1'] = {}
+    with answers_record() as record: record['exercises']['00-1'] = {}
 says(lambda: load_pictures('solar', size=32, limit=60)); says(answer); says(open_storage)
 pics = load_pictures('solar', size=32, limit=60, cache=False)
 run = train(pics, Recipe('resnet10t', 1), keep=True, quiet=True, device='cpu')

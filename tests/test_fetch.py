@@ -374,7 +374,7 @@ KILLS = [
     (prepare, 'unpack', 1),
     (shutil, 'copyfileobj', 5),
     (prepare, 'unpack', 2),
-    (arrange, 'check_pictures', 1),
+    (arrange, 'check_arranged', 1),
     (arrange, 'move', 1),
     (arrange, 'move', 9),
     (json, 'dumps', 1),

@@ -9,14 +9,7 @@ import torch
 from fastai.learner import Learner
 
 from course_utils.config import CourseError, keep_memory
-
-MEMORY_MESSAGES = ("can't allocate memory", 'bad_alloc', 'could not create a', 'out of memory')
-
-
-def out_of_memory(error: BaseException) -> bool:
-    "GPUs, torch on a processor, its convolutions and NumPy each say it in their own way."
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)): return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in MEMORY_MESSAGES)
+from course_utils.models import out_of_memory
 
 
 # ---- what fits ----
