@@ -26,6 +26,19 @@ for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'):
 tqdm.set_lock(threading.RLock())
 
 
+# What `make check` runs: no kernel, no browser, no training that takes longer than a second. Whoever adds a quick file adds it here.
+QUICK_FILES = {
+    'test_augment', 'test_cards', 'test_data', 'test_declared', 'test_explore', 'test_figures', 'test_glossary', 'test_house',
+    'test_intervals', 'test_layouts', 'test_learn', 'test_report', 'test_rooms', 'test_style',
+}
+
+
+def pytest_collection_modifyitems(items):
+    "Everything outside `QUICK_FILES` is slow."
+    for item in items:
+        if item.path.stem not in QUICK_FILES: item.add_marker(pytest.mark.slow)
+
+
 def pytest_terminal_summary(terminalreporter):
     "Those that were tried: what was skipped is not counted."
     ran = [r for part in ('passed', 'failed') for r in terminalreporter.stats.get(part, ()) if r.when == 'call']

@@ -203,6 +203,7 @@ def test_smoke_compares_nothing(said, places, monkeypatch):
     assert 'No guess of yours' in said[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('lr, cause', [(30., 'ten times too high'), (1e-7, 'ten times too low')])
 def test_real_trainings_at_wrong_rates_are_named(lr, cause):
     "Not made-up curves: a small network on small pictures, trained at a hopeless rate."

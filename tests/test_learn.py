@@ -272,6 +272,7 @@ def losses_after_kills(home, kills, before=''):
     return lost
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills as Unix does')
 @pytest.mark.fault
 def test_sigkill_during_writes_loses_nothing(home): assert not losses_after_kills(home, 12)
@@ -286,6 +287,7 @@ for i in range(100_000):
     print(i)
 """
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills as Unix does')
 @pytest.mark.parametrize('killed', ['kernel', 'server'])
 @pytest.mark.fault
@@ -318,6 +320,7 @@ def test_sigkill_of_jupyter_loses_nothing(home, tmp_path, killed):
     assert all(f'{pid}-{i}' in there for i in told[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='kills as Unix does')
 def test_the_kill_test_finds_a_careless_record(home): assert losses_after_kills(home, 12, NAIVE)
 
