@@ -1,9 +1,10 @@
 "Error analysis: the numbers are scikit-learn's, every cell has its pictures, and no name becomes markup."
+import warnings
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np, pandas as pd, pytest, torch
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import balanced_accuracy_score, classification_report, confusion_matrix
 
 from course_utils.report import error_analysis as E
 from course_utils.config import CourseError
@@ -56,13 +57,43 @@ def test_numbers_are_scikit_learn_s(classes):
     e, predicted, labels = E.analyse(run, pics), run.probs.argmax(1), range(len(classes))
     assert (e.matrix.to_numpy() == confusion_matrix(run.targets, predicted, labels=labels)).all()
     assert list(e.matrix.index) == classes
-    theirs = classification_report(run.targets, predicted, labels=labels, output_dict=True, zero_division=0)
-    for k in labels: assert e.report.iloc[k].to_dict() == theirs[str(k)]
+    measured = np.unique(run.targets)
+    theirs = classification_report(run.targets, predicted, labels=measured, output_dict=True, zero_division=0)
+    for k in measured: assert e.report.iloc[k].to_dict() == theirs[str(k)]
+    assert e.not_measured == [classes[k] for k in labels if k not in measured]
     assert list(e.report.index[:len(classes)]) == classes
     assert np.allclose(e.report.loc['macro avg'].astype(float), list(theirs['macro avg'].values()))
     counts = [n for *_, n in e.pairs]
     assert sum(counts) == (run.targets != predicted).sum() == int(repr(e).split(' ')[0])
     assert counts == sorted(counts, reverse=True)
+
+
+def test_a_class_with_no_held_out_picture_is_not_measured():
+    "It is no class of recall nought: a run that is right everywhere has a balanced accuracy of 1."
+    run, pics = made(list('abcd'), wrong=0)
+    pics.classes[1:1] = ['nobody']
+    run.targets = run.targets + (run.targets > 0)
+    pics.table['label'] = pics.table.label + (pics.table.label > 0)
+    run.probs = np.eye(5)[run.targets]
+    run.model = create_model('resnet10t', 5, False)
+    e = E.analyse(run, pics)
+    assert e.balanced_accuracy == balanced_accuracy_score(run.targets, run.probs.argmax(1)) == 1
+    assert e.report.recall['macro avg'] == e.report.precision['macro avg'] == 1
+    assert e.report.loc['nobody'].isna().tolist() == [True, True, True, False]
+    assert e.report.support['nobody'] == 0
+    assert 'No picture is held out of nobody' in repr(e)
+    assert 'No picture is held out of nobody' in e.html()
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_balanced_accuracy_is_scikit_learn_s(seed):
+    run, pics = made([f'breed {k}' for k in range(40)], n=100, seed=seed)
+    e = E.analyse(run, pics)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # classes that are predicted, and not there
+        theirs = balanced_accuracy_score(run.targets, run.probs.argmax(1))
+    assert e.not_measured, 'too few pictures for all classes'
+    assert e.balanced_accuracy == pytest.approx(theirs)
 
 
 def test_a_class_named_like_an_average_keeps_its_row():

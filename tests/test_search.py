@@ -137,6 +137,94 @@ def test_an_enqueued_recipe_comes_first(path):
     assert len(study.trials) == 3
 
 
+# ---- one space, one contest ----
+
+def scored(trial, low=1e-4, high=1e-2, arch=('a', 'b'), worth=0.):
+    lr = trial.suggest_float('lr', low, high, log=True)
+    return worth - abs(np.log10(lr) + 2.5) + len(trial.suggest_categorical('arch', arch))
+
+def search_at(path, objective, n): return search(study_at(path), objective, n, quiet=True)
+
+OTHER_SPACES = {
+    'another range': (lambda t: scored(t, 1e-6, 1e-5), '0.0001 to 0.01 on a log scale.*1e-06 to 1e-05'),
+    'a choice more': (lambda t: scored(t, arch=('a', 'b', 'c')), 'choices a, b.*choices a, b, c'),
+    'choices in another order': (lambda t: scored(t, arch=('b', 'a')), 'choices a, b.*choices b, a'),
+    'another scale': (lambda t: t.suggest_float('lr', 1e-4, 1e-2), 'on a log scale, and now it is to be drawn from 0.0001 to 0.01:'),
+    'whole numbers': (lambda t: t.suggest_int('lr', 1, 9), 'whole numbers 1 to 9'),
+    'numbers for choices': (lambda t: t.suggest_float('arch', 0, 1), 'choices a, b.*0 to 1'),
+}
+
+@pytest.mark.parametrize('other, says', OTHER_SPACES.values(), ids=OTHER_SPACES)
+@pytest.mark.fault
+def test_another_space_under_the_same_name_is_refused(path, other, says):
+    before = search_at(path, scored, 3)
+    with pytest.raises(CourseError, match=says) as e: search_at(path, other, 6)
+    assert "search 's'" in str(e.value)
+    assert 'a name of its own' in str(e.value)
+    assert 'WAITING' not in states(study_at(path)), 'settings of the other space are not tried later'
+    again = search_at(path, scored, 4)
+    assert again.lr[:3].tolist() == before.lr.tolist()
+    assert again.lr.between(1e-4, 1e-2).all()
+
+@pytest.mark.fault
+def test_choices_of_a_trial_that_never_finished(path):
+    "Optuna compares with it, too, and ends in an error of its own."
+    def stops(trial):
+        scored(trial)
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt): search_at(path, stops, 3)
+    with pytest.raises(CourseError, match='cannot draw arch'): search_at(path, lambda t: scored(t, arch=('a', 'c')), 3)
+
+def test_a_range_that_depends_on_another_setting_is_left_alone(path, capsys):
+    def dependent(trial):
+        depth = trial.suggest_int('depth', 1, 6)
+        return trial.suggest_int('width', 1, 4 * depth)
+    assert len(search_at(path, dependent, 6)) == 6
+    assert len(search_at(path, dependent, 9)) == 9
+    assert not capsys.readouterr().out
+
+def test_a_setting_that_is_sometimes_asked_for_is_left_alone(path, capsys):
+    def sometimes(trial):
+        kind = trial.suggest_categorical('kind', ['a', 'b'])
+        return trial.suggest_float('only b', 0, 1) if kind == 'b' else 0.
+    assert len(search_at(path, sometimes, 8)) == 8
+    assert not capsys.readouterr().out
+
+def test_a_setting_more_is_said(path, capsys):
+    search_at(path, lambda t: scored(t), 3)
+    assert len(search_at(path, lambda t: scored(t) + t.suggest_float('wd', 0, 1), 5)) == 5
+    printed = capsys.readouterr().out
+    assert 'had no setting wd' in printed
+    assert 'has changed' in printed
+
+def test_an_objective_that_changed_is_said_in_a_line(path, capsys):
+    "Even where no trial is left to run: that is when it is easiest to miss."
+    search_at(path, lambda t: scored(t), 3)
+    search_at(path, lambda t: scored(t), 3)
+    assert not capsys.readouterr().out
+    search_at(path, lambda t: scored(t, worth=-50), 3)
+    [line] = capsys.readouterr().out.splitlines()
+    assert 'has changed since its first trials' in line
+
+def test_pictures_that_an_objective_uses_are_part_of_it(path, pics, capsys):
+    def on(pictures): return lambda t: t.suggest_float('x', 0, 1) + len(pictures)
+    search_at(path, on(pics), 2)
+    search_at(path, on(pics.subset(50)), 2)
+    assert 'has changed' in capsys.readouterr().out
+
+@pytest.mark.fault
+def test_other_pictures_under_the_same_name_are_refused(path, pics):
+    def opened(pictures): return open_study('s', storage=open_storage(path), fresh=False, pics=pictures)
+    opened(pics)
+    opened(pics)
+    with pytest.raises(CourseError, match=r'began on solar \(\d+ pictures of 32×32 pixels\), and now it is given solar \(\d+ pictures'): opened(pics.subset(50))
+    relabelled = pics.take(np.arange(len(pics)))
+    relabelled.table.loc[0, 'label'] = 1 - relabelled.table.label[0]
+    with pytest.raises(CourseError, match='others of that name'): opened(relabelled)
+    open_study('another', storage=open_storage(path), fresh=False, pics=relabelled)
+    open_study('s', storage=open_storage(path), fresh=True, pics=relabelled)
+
+
 # ---- killed ----
 
 def worker(path, n, takes, log):

@@ -59,7 +59,8 @@ class Errors:
                                        output_dict=True, zero_division=0)
         unmeasured = {'precision': np.nan, 'recall': np.nan, 'f1-score': np.nan, 'support': 0}
         averages = ['macro avg', 'weighted avg']
-        rows = [scores.get(str(k), unmeasured) for k in range(len(classes))] + [scores[name] for name in averages]
+        rows = [scores.get(str(k), unmeasured) for k in range(len(classes))]
+        rows += [scores[name] for name in averages]
         return pd.DataFrame(rows, index=[*classes, *averages]).astype({'support': int})
 
     @property

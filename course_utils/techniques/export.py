@@ -35,7 +35,7 @@ def export(
     if folder is None: raise CourseError("export was not told where to: give it a folder, export(run, folder).")
     network = cpu_copy(getattr(model, 'model', model))
     data = data_of(model, network, pics)
-    images = trial_images(data.size) if pics is None else np.resize(np.asarray(pics.x[:3]), (3, data.size, data.size, 3))
+    images = trial_images(data.size)
     folder = Path(folder)
     stem = free_stem(folder, name, KINDS)
     files = {kind: folder/f'{stem}.{kind}' for kind in KINDS}
@@ -72,8 +72,8 @@ def check_same_data(data: DataFacts, pics: Pictures):
     "Raises `CourseError` where the pictures are not of the classes and the size that the run was trained on."
     remedy = 'leave the pictures out, export(run, folder), or train on these'
     if tuple(pics.classes) != data.classes:
-        others = set(pics.classes) ^ set(data.classes)
-        order = '' if others else ' in another order'
+        same_names = set(pics.classes) == set(data.classes)
+        order = ' in another order' if same_names else ''
         raise CourseError(f"The run was trained on the classes {abridged(data.classes)}, but these pictures have {abridged(pics.classes)}{order}: {remedy}.")
     if pics.size != data.size:
         raise CourseError(f"The run was trained on pictures of {data.size}×{data.size} pixels, but these have {pics.size}×{pics.size}: {remedy}.")

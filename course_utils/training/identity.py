@@ -19,8 +19,9 @@ import albumentations, numpy as np, torch
 from course_utils.data.pictures import Pictures
 
 COURSE = 'course_utils'
-FOLDERS = [*map(sysconfig.get_path, ('stdlib', 'platstdlib', 'purelib', 'platlib')), *site.getsitepackages(), site.getusersitepackages()]
-INSTALLED = [Path(folder).resolve() for folder in FOLDERS]
+PYTHON_FOLDERS = [sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')]
+PACKAGE_FOLDERS = [*site.getsitepackages(), site.getusersitepackages()]
+INSTALLED = [Path(folder).resolve() for folder in PYTHON_FOLDERS + PACKAGE_FOLDERS]
 GLOBAL_NAMES = {'LOAD_GLOBAL', 'LOAD_NAME'}    # instructions that read a name of the module
 BOOKKEEPING = {                                # attributes of a class that say nothing of what it does
     '__module__', '__qualname__', '__doc__', '__dict__', '__weakref__', '__annotations__', '__firstlineno__', '__static_attributes__',
@@ -71,7 +72,8 @@ def set_identity(values, visited):
 
 
 def dict_identity(values, visited):
-    if all(isinstance(key, str) for key in values): return {key: identity(value, visited) for key, value in values.items()}
+    has_names = all(isinstance(key, str) for key in values)
+    if has_names: return {key: identity(value, visited) for key, value in values.items()}
     return ['dict', [[identity(key, visited), identity(value, visited)] for key, value in values.items()]]
 
 
@@ -125,8 +127,8 @@ def transform_identity(transform, visited):
     try: told = albumentations.to_dict(with_names(transform))
     except Exception as e: raise NoIdentity(f'an augmentation that albumentations cannot write ({e})') from None
     values = {name: value for name, value in told.items() if name != '__version__'}
-    code = [identity(type(operation), visited) for operation in code_operations(transform)]
-    lambdas = [lambda_identity(operation, visited) for operation in code_operations(transform) if isinstance(operation, albumentations.Lambda)]
+    code = [identity(type(operation), visited) for operation in steps_of(transform)]
+    lambdas = [lambda_identity(operation, visited) for operation in steps_of(transform) if isinstance(operation, albumentations.Lambda)]
     return ['augmentation', identity(values, visited), code, lambdas]
 
 
@@ -135,16 +137,16 @@ def lambda_identity(operation, visited):
     return [operation.p, dict_identity(operation.custom_apply_fns, visited)]
 
 
-def code_operations(transform) -> list:
+def steps_of(transform) -> list:
     "The operations of an augmentation, those inside others among them."
     inner = getattr(transform, 'transforms', None)
     if inner is None: return [transform]
-    return [operation for part in inner for operation in code_operations(part)]
+    return [operation for part in inner for operation in steps_of(part)]
 
 
 def with_names(transform):
     "albumentations writes no `Lambda` without a name."
-    for operation in code_operations(transform):
+    for operation in steps_of(transform):
         if isinstance(operation, albumentations.Lambda) and operation.name is None: operation.name = 'Lambda'
     return transform
 
@@ -294,7 +296,9 @@ def class_identity(kind, visited):
     if id(kind) in visited: return ['again', visited[id(kind)]]
     visited[id(kind)] = len(visited)
     bases = [identity(base, visited) for base in kind.__bases__]
-    members = {name: member_identity(kind, name, value, visited) for name, value in sorted(vars(kind).items()) if is_member(name, value)}
+    members = {}
+    for name, value in sorted(vars(kind).items()):
+        if is_member(name, value): members[name] = member_identity(kind, name, value, visited)
     return [named(kind), bases, members]
 
 
