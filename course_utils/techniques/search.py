@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from ..config import CourseError, cache_dir
 from ..data.pictures import Pictures
 from ..data.split import stratified_split
-from .search_space import OtherSpace, Space, check_same_pictures
+from .search_space import OtherSpace, Space, check_study_pictures
 from ..training.run import probabilities
 from ..training.train import wants_fresh
 
@@ -141,7 +141,7 @@ def open_study(
     settings = dict(study_name=name, storage=storage, pruner=pruner)
     try: study = optuna.create_study(direction='maximize', sampler=sampler(seed), **settings)
     except DuplicatedStudyError: study = optuna.load_study(sampler=sampler(None), **settings)
-    if pics is not None: check_same_pictures(study, pics)
+    if pics is not None: check_study_pictures(study, pics)
     return study
 
 # %% ../../nbs/11_search.ipynb #attempt

@@ -18,7 +18,7 @@ class OtherSpace(CourseError):
 
 # ---- pictures and objective ----
 
-def check_same_pictures(study: optuna.Study, pics: Pictures):
+def check_study_pictures(study: optuna.Study, pics: Pictures):
     "Notes on which pictures a search began. Raises `CourseError` where it is to go on with others."
     key = fingerprint(pics)
     words = f'{pics.name} ({len(pics):,} pictures of {pics.size}×{pics.size} pixels)'
@@ -89,8 +89,8 @@ class Space:
         if is_first and len(known) == 1 and known[0] != distribution: self.refuse(name, known[0], distribution)
 
     def refuse(self, name: str, known, distribution):
-        raise OtherSpace(f"The search '{self.study.study_name}' drew {name} from {range_words(known)}, and now it is to be drawn "
-                         f'from {range_words(distribution)}: {NEW_SEARCH}.')
+        raise OtherSpace(f"The search '{self.study.study_name}' drew {name} from {space_words(known)}, and now it is to be drawn "
+                         f'from {space_words(distribution)}: {NEW_SEARCH}.')
 
     def drawn(self, name: str, draw, *args, **kwargs):
         "What Optuna draws. Raises `OtherSpace` where it cannot, because some trial had other choices or another kind."
@@ -110,7 +110,7 @@ def known_distributions(study: optuna.Study) -> dict:  # name → list of those 
     return known
 
 
-def range_words(distribution) -> str:
+def space_words(distribution) -> str:
     "A range, or a list of choices."
     if isinstance(distribution, CategoricalDistribution):
         return 'the choices ' + ', '.join(map(str, distribution.choices))
