@@ -42,6 +42,7 @@ def read_picture(
             file.draft('RGB', (size, size))  # a JPEG much larger than needed is decoded smaller, which is faster
             picture = file if colour is None else from_deep_colour(colour, file, grey_range)
             picture = to_rgb(ImageOps.exif_transpose(picture), grey_range)
+    # another filter: raise FORMAT, and say so in RESIZE (training/run.py), which the exported file carries
     square = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
     return np.asarray(square), mode, shape
 

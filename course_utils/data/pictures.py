@@ -89,7 +89,7 @@ class Pictures:
         workers: int = 0,  # processes that prepare batches; 0: this one does
         device=None,
     ) -> DataLoaders:
-        "fastai loaders. The last training batch is dropped if it is smaller than the others: BatchNorm wants company."
+        "fastai loaders. The last training batch is dropped if it is smaller than the others: a batch of one picture breaks BatchNorm."
         def loader(idx, **kwargs):
             return PictureLoader(np.asarray(self.x[idx]), self.y[idx], mean, std, **kwargs)
 

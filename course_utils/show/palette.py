@@ -1,7 +1,7 @@
 """Every colour of the course, once: lines, verdicts, frames, and how matplotlib draws. No other module writes a colour down.
 
 The named ones can be told apart by colour-blind readers (Okabe and Ito 2008). To give held-out pictures another colour in
-every curve, change `VALID_COLOUR`; to give verdicts another sign or colour, change `LEVELS`."""
+`curves`, change `VALID_COLOUR`; to give verdicts another sign or colour, change `LEVELS`."""
 from typing import NamedTuple
 
 BLUE = '#0072B2'

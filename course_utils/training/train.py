@@ -49,6 +49,7 @@ def fit_by_factor(learn: Learner, epochs: int, lr_max, factor, callbacks):
     "Fits with each group's rate at `factor(fraction done)` of its highest."
     if learn.opt is None: learn.create_opt()
     learn.opt.set_hyper('lr', lr_max)
+    # fastai spreads a slice or a list over the groups: these are the rates it makes of it
     peaks = np.array([hyper['lr'] for hyper in learn.opt.hypers])
     scheduler = ParamScheduler({'lr': lambda done: factor(done) * peaks})
     learn.fit(epochs, cbs=[scheduler, *callbacks])
@@ -66,8 +67,8 @@ def training_data(
 ) -> DataFacts:
     "What the learner is trained on."
     loader = learn.dls.valid
-    told = config['data'] if config else fingerprint(pics)
-    return DataFacts(pics.classes, pics.size, loader.mean, loader.std, pics.found.grey_range, fingerprint=told)
+    pictures_key = config['data'] if config else fingerprint(pics)  # saves reading all pictures again
+    return DataFacts(pics.classes, pics.size, loader.mean, loader.std, pics.found.grey_range, fingerprint=pictures_key)
 
 
 def train(
@@ -82,7 +83,8 @@ def train(
     "Trains a model and returns the `Run`. Nothing is kept or resumed unless `keep` says so. Raises `CourseError` when the loss is no longer a number."
     device = torch.device(device) if device else default_device()
     config = run_config(pics, recipe, device) if keep else None
-    if keep and not wants_fresh(fresh) and (found := find_run(pics, recipe, device)):
+    found = find_run(pics, recipe, device) if keep and not wants_fresh(fresh) else None
+    if found:
         if not quiet: print(f'Found, not trained: this recipe was trained before, in {found.seconds:.0f} s. fresh=True trains it again.')
         return found
     learn = make_learner(pics, recipe, device=device, quiet=quiet)
