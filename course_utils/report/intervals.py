@@ -220,7 +220,8 @@ def mean_interval(
     level: float=.95,
     groups=None,  # `(pictures,)` labels
 ) -> tuple:       # low, high
-    """Interval of the mean of losses, or of differences of losses: Student's, made lopsided as the values are (Hall 1992).
+    """Interval of the mean of losses, or of differences of losses: on each side the wider one of Student's and of Hall's (1992),
+    which is made lopsided as the values are.
 
     A few losses lie far out, and a sample often lacks them: so the side towards them is the longer one.
     Values that are all the same show no scale: the interval then has no width. For 0/1 use the others.
@@ -234,7 +235,9 @@ def mean_interval(
     from_seeds = _student(crossed.n_seeds - 1, level) * np.sqrt(crossed.by_seeds) / scale
     quantile = np.hypot(from_pictures, from_seeds)
     skew = crossed.third / scale**3
-    return _pair(mean - error * _unskewed(quantile, skew), mean - error * _unskewed(-quantile, skew))
+    below = np.maximum(quantile, _unskewed(quantile, skew))
+    above = np.maximum(quantile, -_unskewed(-quantile, skew))
+    return _pair(mean - error * below, mean + error * above)
 
 
 # ---- parts ----
