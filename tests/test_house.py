@@ -10,6 +10,7 @@ import yaml
 
 from data_scripts.lessons.notebooks import KERNEL, WIDGET, clean, list_notebooks
 from data_scripts.site import readme
+from data_scripts.site.write_code import with_code
 from data_scripts.site.reference import page_names
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +100,22 @@ def test_gitattributes_guard_bites(tmp_path):
 
 
 # ---- notebooks ----
+
+def stale_code(notebook) -> bool:
+    "Does a `code_of` cell show other code than the modules have?"
+    return with_code(notebook) != notebook
+
+
+@pytest.mark.parametrize('name', [name for name in NOTEBOOKS if 'code_of(' in (ROOT/name).read_text()])
+def test_shown_code_is_the_modules(name): assert not stale_code(nbformat.read(ROOT/name, 4)), 'run make tidy'
+
+
+def test_shown_code_guard_bites():
+    notebook = nbformat.read(ROOT/'nbs'/'10_troubled_data.ipynb', 4)
+    cell = next(cell for cell in notebook.cells if cell.cell_type == 'code' and 'code_of(' in cell.source)
+    cell.outputs[0].data['text/markdown'] = '```python\ndef old(): ...\n```'
+    assert stale_code(notebook)
+
 
 class _Imgs(HTMLParser):
     def __init__(self):

@@ -195,12 +195,13 @@ def test_measured_keeps_to_the_seeds_all_have(tmp_path):
 @settings(max_examples=20, deadline=None)
 @given(st.floats(.05, .95), st.integers(0, 10**6))
 def test_gains_are_paired(p, seed):
-    "The same answers give no gain at all, whatever their spread; swapping the two swaps the sign."
+    "The same answers give no gain, whatever their spread, and an interval around nought that is not certain; swapping the two swaps the sign."
     rng = np.random.default_rng(seed)
     make = lambda: Seeds((rng.random((3, 50)) < p).astype(float), rng.random((3, 50)), 1.)
     a, b = make(), make()
     same, ab, ba = (gains(dict(x=x, y=y), 'y').iloc[0] for x, y in ((a, a), (a, b), (b, a)))
-    assert (same.gain, same.low, same.high, same.loss_change) == (0, 0, 0, 0)
+    assert same.gain == same.loss_change == 0
+    assert same.low == -same.high < 0  # fifty pictures on which two models agree do not show that they always do
     assert ab.gain == pytest.approx(-ba.gain)
     assert ab.low == pytest.approx(-ba.high, abs=.02)
     assert ab.low <= ab.gain <= ab.high

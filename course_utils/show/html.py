@@ -4,7 +4,7 @@ One rule keeps names of learners' files and classes from becoming tags: every te
 it is a `Markup` already. Elements are made by `element`, so nobody has to think of it. (fastcore's FT leaves quotes as they are.)"""
 import base64, html, inspect, re
 
-from IPython.display import Code
+from IPython.display import Markdown
 
 from course_utils.show.palette import BORDER, LEVELS
 
@@ -129,10 +129,11 @@ class Message:
 
 def code_of(
     *things,  # functions and classes of the course
-) -> Code:
-    "Their source, for a lesson that explains them."
+) -> Markdown:
+    "Their source, for a lesson that explains them: a block of code, in JupyterLab and on the site alike."
     sources = [inspect.getsource(thing).rstrip() for thing in things]
-    return Code('\n\n'.join(sources), language='python')
+    code = '\n\n'.join(sources)
+    return Markdown(f'```python\n{code}\n```')
 
 
 def data_url(
