@@ -1,5 +1,5 @@
 """Writes the source that `code_of(…)` shows into the outputs of the lessons: part of `make tidy`."""
-import argparse, ast, copy, json, re
+import argparse, ast, copy, re
 
 import nbformat
 
@@ -39,7 +39,7 @@ def main(arguments=None):
     for path in sorted((root()/'nbs').glob('*.ipynb')):
         notebook = nbformat.read(path, 4)
         new = with_code(notebook)
-        if json.dumps(new) == json.dumps(notebook): continue
+        if new == notebook: continue
         write_notebook(new, path)
         n_changed += 1
     print(f"Wrote the code of {n_changed} notebook{'s' * (n_changed != 1)}.")
