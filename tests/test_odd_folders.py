@@ -1,11 +1,15 @@
 """Folders as people really have them: two pictures a class, 300 classes of four, a table, panoramas one pixel high. Every lesson ends in a result or a sentence."""
-import csv
+import ast, csv
+from dataclasses import replace
 
 import nbformat, numpy as np, pytest
 from PIL import Image
 
 from course_utils.advice import recommend
+from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
+from course_utils.report.intervals import differences_interval
+from course_utils.techniques.dataset_shift import domains
 from data_scripts.lessons.notebooks import ROOT
 
 
@@ -54,3 +58,32 @@ def test_a_recipe_of_a_folder_reads_the_folder(tmp_path):
     advised = recommend(save_classes(tmp_path/'folders', 2, 6))
     [cell] = [c.source for c in nbformat.read(advised.notebook, 4).cells if 'load_pictures(FOLDER' in c.source]
     assert 'load_pictures(FOLDER, size' in cell
+
+
+# ---- few pictures ----
+
+@pytest.mark.fault
+def test_two_kinds_need_two_pictures_each_in_both_parts(tmp_path):
+    few = load_pictures(str(save_classes(tmp_path/'few', 2, 2)), size=32, cache=False)
+    with pytest.raises(CourseError, match=r'few has too few pictures to compare two kinds \(to train on: .*\): .*add pictures'): domains(few)
+    enough = load_pictures(str(save_classes(tmp_path/'enough', 2, 40)), size=32, cache=False)
+    assert set(domains(enough)) == {'dark', 'bright'}
+
+
+@pytest.mark.fault
+def test_pictures_of_one_brightness_are_of_one_kind(tmp_path):
+    pics = load_pictures(str(save_classes(tmp_path/'plain', 2, 12)), size=32, cache=False)
+    with pytest.raises(CourseError, match='24 bright|18 bright'): domains(replace(pics, x=np.full_like(pics.x, 100)))
+
+
+def test_a_rival_that_is_better_keeps_its_interval_below_nought():
+    "Lesson 07 cut the intervals of differences at nought, as those of shares."
+    namespace = dict(np=np, differences_interval=differences_interval)
+    [source] = [c.source for c in nbformat.read(ROOT/'nbs/07_gradcam.ipynb', 4).cells if 'def difference_with_interval' in c.source]
+    [function] = [node for node in ast.parse(source).body if getattr(node, 'name', '') == 'difference_with_interval']
+    exec(ast.unparse(function), namespace)
+    row = namespace['difference_with_interval'](np.linspace(-.5, -.1, 8))
+    assert row['low'] < row['mean'] < row['high'] < 0
+    row = namespace['difference_with_interval'](np.array([0., 1., 1., 0.]))
+    assert row['low'] < 0, 'pointing: differences without a −1 are no accuracies'
+    assert namespace['difference_with_interval'](np.array([-.5])) == dict(mean=-.5, low=-1, high=1)
