@@ -2,15 +2,21 @@
 import ast, csv
 from dataclasses import replace
 
-import nbformat, numpy as np, pytest
+import matplotlib.pyplot as plt, nbformat, numpy as np, pytest
 from PIL import Image
+from torch import nn
 
 from course_utils.advice import recommend
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
+from course_utils.explorers import coverage
+from course_utils.explorers.coverage import coverage_figure
 from course_utils.report.intervals import differences_interval
 from course_utils.techniques.dataset_shift import domains
+from course_utils.techniques.search import hold_out
+from course_utils.techniques.transfer import frozen_features
 from data_scripts.lessons.notebooks import ROOT
+from tests.test_pages import cells, run_cells
 
 
 def stripes(k, shape=(48, 48)):
@@ -87,3 +93,50 @@ def test_a_rival_that_is_better_keeps_its_interval_below_nought():
     row = namespace['difference_with_interval'](np.array([0., 1., 1., 0.]))
     assert row['low'] < 0, 'pointing: differences without a −1 are no accuracies'
     assert namespace['difference_with_interval'](np.array([-.5])) == dict(mean=-.5, low=-1, high=1)
+
+
+@pytest.mark.fault
+def test_none_to_choose_by_is_told(tmp_path):
+    two = load_pictures(str(save_classes(tmp_path/'two', 2, 2)), size=32, cache=False)
+    with pytest.raises(CourseError, match='None of the 2 training pictures of two .* add pictures'): hold_out(two)
+    three = load_pictures(str(save_classes(tmp_path/'three', 2, 3)), size=32, cache=False)
+    assert len(hold_out(three).valid)
+
+
+@pytest.mark.fault
+def test_a_body_needs_a_picture_to_look_at(tmp_path):
+    pics = load_pictures(str(save_classes(tmp_path/'two', 2, 2)), size=32, cache=False)
+    with pytest.raises(CourseError, match='two has no pictures'): frozen_features(nn.Identity(), pics, [])
+
+
+def test_the_coverage_of_intervals_is_drawn_where_nothing_was_measured(tmp_path, monkeypatch):
+    "It holds for all pictures: a folder of results of one's own need not have it."
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    assert 'least share of intervals' in coverage_figure().alt
+
+
+@pytest.mark.fault
+def test_without_the_courses_results_the_coverage_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    monkeypatch.setattr(coverage, 'root', lambda: tmp_path)
+    with pytest.raises(CourseError, match='coverage.json is not there'): coverage_figure()
+
+
+# ---- whole lessons ----
+
+def two_a_class(folder): return save_classes(folder, 2, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+@pytest.mark.parametrize('lesson', ['07_gradcam', '06_tta', '12_your_pictures'])
+@pytest.mark.parametrize('make', [two_a_class, save_with_table])
+def test_a_lesson_ends_in_a_result_or_a_sentence(lesson, make, tmp_path, monkeypatch):
+    for name, folder in dict(COURSE_CACHE='cache', COURSE_RESULTS='results', COURSE_HOME='home').items():
+        monkeypatch.setenv(name, str(tmp_path/folder))
+    (tmp_path/'results').mkdir()
+    monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    monkeypatch.setenv('COURSE_DATA', str(make(tmp_path/'pictures')))
+    try: run_cells(cells(lesson), {})
+    except CourseError as e: assert str(e).endswith('.')
+    finally: plt.close('all')
