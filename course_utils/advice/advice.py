@@ -10,6 +10,7 @@ from course_utils.advice.notebook import recipe_notebook, write_recipe_notebook
 from course_utils.advice.plan import Plan, make_plan
 from course_utils.config import CourseError, data_dir, profile
 from course_utils.data.pictures import Pictures, load_pictures
+from course_utils.data.sources import is_table
 from course_utils.show.html import LEFT, LINE_BREAK, TOP, cell, element, frame, join, table
 from course_utils.show.words import plural
 from course_utils.techniques.near_duplicates import near_pairs
@@ -79,8 +80,8 @@ def finding_row(finding: Finding) -> tuple:
 
 
 def recommend(
-    folder: str | Path | None=None,  # a folder of class folders, or the name of a fetched data set; None reads `COURSE_DATA`
-    write: bool=True,                # write the starting notebook into the folder
+    folder: str | Path | None=None,  # a folder of pictures, a table of files and classes, or the name of a fetched data set; None reads `COURSE_DATA`
+    write: bool=True,                # write the starting notebook into the folder, or beside the table
     minutes: float | None=None,      # that a training may take; None: 5, at profile smoke less
 ) -> Advice:
     "Looks for trouble in a folder, and writes a recipe for it. Raises `CourseError` where there is nothing to learn from, or nowhere to write."
@@ -95,11 +96,14 @@ def recommend(
     plan = make_plan(pics, minutes or profile().pick(smoke=.5, cpu=5))
     findings = all_findings(pics, pairs, plan.recipe.arch, plan.size)
     notebook, message = None, ''
-    if write: notebook, message = write_recipe_notebook(recipe_notebook(pics.name, findings, plan), place)
+    table_name = Path(source).name if is_table(source) else ''
+    recipe = recipe_notebook(pics.name, findings, plan, table_name)
+    if write: notebook, message = write_recipe_notebook(recipe, place)
     return Advice(pics.name, findings, plan, pairs, pics, notebook, message)
 
 
 def picture_folder(source: str) -> Path:
-    "The folder of that path, or where `make data` puts a data set of that name."
+    "The folder of that path, that in which a table lies, or where `make data` puts a data set of that name."
     path = Path(source).expanduser()
+    if is_table(source): return path.parent
     return path if path.is_dir() else data_dir()/source

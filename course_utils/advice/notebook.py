@@ -44,6 +44,7 @@ def blanks(
     name: str,       # of the pictures
     findings: list,
     plan: Plan,
+    table: str='',   # see `recipe_notebook`
 ) -> dict:           # name of a blank → what goes there
     "What the template's blanks are filled with."
     recipe = plan.recipe
@@ -52,6 +53,7 @@ def blanks(
         name=escaped_markdown(name),
         findings='\n'.join(map(finding_line, findings)),
         standalone=standalone(),
+        table=f'/{table!r}' if table else '',
         size=plan.size,
         arch=repr(recipe.arch),
         epochs=recipe.epochs,
@@ -67,9 +69,10 @@ def recipe_notebook(
     name: str,       # of the pictures
     findings: list,
     plan: Plan,
+    table: str='',   # the name of the file beside it that says which picture is of which class; '': the folder tells
 ) -> nbformat.NotebookNode:
     "The notebook. Names and findings are text in it: none of their characters is Markdown or HTML."
-    values = blanks(name, findings, plan)
+    values = blanks(name, findings, plan, table)
     cells = []
     for k, (kind, source) in enumerate(template_cells(NOTEBOOK_TEMPLATE.read_text(encoding='utf-8'))):
         new_cell = nbformat.v4.new_code_cell if kind == 'code' else nbformat.v4.new_markdown_cell

@@ -2,6 +2,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.ticker import PercentFormatter
 
+from course_utils.config import CourseError, root
 from course_utils.report.results import read_results
 from course_utils.show.figures import Figure, show
 from course_utils.show.palette import BLUE, GREY, ORANGE
@@ -13,7 +14,7 @@ SEED_LINES = {'1': '-', '5': '--'}                # seeds → how the line is dr
 
 def coverage_figure() -> Figure:
     "The least share of 95 % intervals that hold the truth, against the number of pictures, from results/coverage.json."
-    table = read_results('coverage')
+    table = coverage_table()
     pictures = table['pictures']
     fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
     for ax, (kind, methods) in zip(axes, table['least'].items()):
@@ -29,6 +30,13 @@ def coverage_figure() -> Figure:
     axes[0].set_ylabel('intervals that hold the truth')
     axes[1].legend(frameon=False, loc='lower right')
     return show(fig, coverage_alt(table))
+
+
+def coverage_table() -> dict:
+    "Of these results, else of those that come with the course: no data set and no machine is in it. Raises `CourseError` where there is neither."
+    table = read_results('coverage') or read_results(root()/'results'/'coverage.json')
+    if table: return table
+    raise CourseError("results/coverage.json is not there: fetch it with the course, or set COURSE_RESULTS to the folder in which it lies.")
 
 
 def coverage_alt(table: dict) -> str:

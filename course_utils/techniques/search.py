@@ -37,9 +37,11 @@ def hold_out(
     seed: int=0,
 ) -> Pictures:
     """The training pictures alone, a share of them held out to choose by. What `pics` holds out is not in it: that is left
-    for the test."""
+    for the test. Raises `CourseError` where no class has two to part."""
     inner = pics.take(pics.train)
     held_out = stratified_split(inner.table.stratum, share, seed)
+    if not held_out.any():
+        raise CourseError(f"None of the {len(inner)} training pictures of {pics.name} can be held out to choose by: this needs a class with two or more to train on; add pictures, or load more of them (limit).")
     inner.table = inner.table.assign(split=np.where(held_out, 'valid', 'train'))
     return inner
 

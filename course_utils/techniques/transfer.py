@@ -77,7 +77,8 @@ def frozen_features(
     idx,        # which pictures, `pics.train` or `pics.valid`
     norm=None,  # mean and deviation; None takes the model's own
 ) -> tuple[torch.Tensor, torch.Tensor]:  # features `(N, n_in)`, labels `(N,)`, on the CPU
-    "What the body gives to the head for these pictures, in `eval` mode."
+    "What the body gives to the head for these pictures, in `eval` mode. Raises `CourseError` where there is none."
+    if not len(idx): raise CourseError(f"{pics.name} has no pictures in the part that a body was to look at: add pictures.")
     model.eval().to(memory_format=torch.channels_last)
     device = next(model.parameters()).device
     mean, std = norm or norm_of(model)
