@@ -204,7 +204,7 @@ def test_formulas():
     assert mathml('`$x$`, $x$ for $5 or $6\n```sh\necho $HOME $PATH\n```\n') == f'`$x$`, {formula("x")} for $5 or $6\n```sh\necho $HOME $PATH\n```\n'
 
 
-@pytest.mark.parametrize('tex', [r'\nonsense x', 'x_', r'\left(x'])
+@pytest.mark.parametrize('tex', [r'\nonsense x', 'x_', r'\left(x', r'\begin{aligned}a&=b\\c&=d\end{aligned}'])
 def test_a_formula_that_cannot_be_written_stops_the_build(tex):
     with pytest.raises(ValueError, match='cannot be written'): formula(tex)
 

@@ -1,6 +1,7 @@
 """What happens to the notebooks on their way to the site, beyond nbdev's own: settings.ini names these processors, nbdev calls them."""
 import functools, importlib, re
 from pathlib import Path
+from xml.etree import ElementTree
 
 from execnb.nbio import mk_cell, read_nb
 from latex2mathml.converter import convert
@@ -114,6 +115,9 @@ def formula(tex: str, display=False) -> str:
     try: markup = convert(tex, display='block' if display else 'inline')
     except Exception as error: raise ValueError(f'The formula {tex} cannot be written: {error!r}') from None
     if '\\' in markup: raise ValueError(f'The formula {tex} cannot be written: a command in it is not known.')
+    # latex2mathml 3.81.1 leaves the & of `aligned` bare, and a browser then shows something else
+    try: ElementTree.fromstring(markup)
+    except ElementTree.ParseError as error: raise ValueError(f'The formula {tex} cannot be written: what comes out is no XML ({error}).') from None
     return markup
 
 
