@@ -9,7 +9,7 @@ from fastai.callback.core import Callback
 from course_utils.config import CourseError, cache_dir, whole_folder
 from course_utils.data.pictures import Pictures
 from course_utils.training.identity import NoIdentity, fingerprint, identity
-from course_utils.training.learner import build_model, default_device, device_name, versions
+from course_utils.training.learner import build_model, device_name, versions
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import DataFacts, Run, held_out_files
 
@@ -87,11 +87,10 @@ def keep_run(run: Run):
 def find_run(
     pics: Pictures,
     recipe: Recipe,
-    device=None,  # None: the GPU where there is one
+    config: dict,          # see `run_config`: it reads all pictures, so it is made once
+    device: torch.device,  # where the network goes
 ) -> Run | None:
-    "The run kept for these pictures and this recipe, or None where there is none or it is damaged. No pickled code runs (`weights_only`)."
-    device = torch.device(device) if device else default_device()
-    config = run_config(pics, recipe, device)
+    "The run kept under this configuration, or None where there is none or it is damaged. No pickled code runs (`weights_only`)."
     folder = run_folder(config)
     try:
         if json.loads((folder/'config.json').read_text()) != config: return None

@@ -83,7 +83,7 @@ def train(
     "Trains a model and returns the `Run`. Nothing is kept or resumed unless `keep` says so. Raises `CourseError` when the loss is no longer a number."
     device = torch.device(device) if device else default_device()
     config = run_config(pics, recipe, device) if keep else None
-    found = find_run(pics, recipe, device) if keep and not wants_fresh(fresh) else None
+    found = find_run(pics, recipe, config, device) if keep and not wants_fresh(fresh) else None
     if found:
         if not quiet: print(f'Found, not trained: this recipe was trained before, in {found.seconds:.0f} s. fresh=True trains it again.')
         return found
