@@ -10,6 +10,7 @@ report       intervals, results/, cards at the top of a lesson, wrong pictures, 
 explorers    the sliders of each lesson
 advice       what `recommend` says of a folder of pictures
 classroom    exercises and their checks, guesses, glossary
+publish      a classifier that other people use: app, folder to host, page without a server
 machine      the doctor, the prediction of minutes, the server of JupyterLab
 """
 import os, warnings

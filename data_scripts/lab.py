@@ -3,6 +3,7 @@ import argparse, json, os, signal, socket, subprocess, sys
 from pathlib import Path
 
 from course_utils.config import root
+from course_utils.machine.places import IS_WINDOWS, typed_command
 
 ROOT = root()
 HOME_NOTEBOOK = 'nbs/index.ipynb'
@@ -49,11 +50,13 @@ def check_port(port: str):
     if not port.isdigit() or not 0 < int(port) < 65536: sys.exit(f'PORT={port} is no port: use a number from 1 to 65535.')
     number = int(port)
     with socket.socket() as probe:
-        # As servers do, so that a port whose last connection has just closed counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # As servers do, so that a port whose last connection has just closed counts as free. On Windows the same option
+        # would let a second server take a port that is in use.
+        if not IS_WINDOWS: probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try: probe.bind(('127.0.0.1', number))
         except OSError as error:
-            sys.exit(f'Port {port} cannot be used ({error.strerror}): try another, as in make lab PORT={number % 65535 + 1}.')
+            another = typed_command('lab', f'PORT={number % 65535 + 1}')
+            sys.exit(f'Port {port} cannot be used ({error.strerror}): try another, as in {another}.')
 
 
 def switch_off_news():

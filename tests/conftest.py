@@ -14,13 +14,14 @@ sys.modules.pop('sitecustomize', None)
 import sitecustomize  # noqa: F401
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
+os.environ['npm_config_offline'] = 'true'  # npm is no Python: it would not meet the guard
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # as course_utils does, for tests that import torch before it
 cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
 # A learner's settings are not the tests'.
 os.environ['COURSE_HOME'] = tempfile.mkdtemp(prefix='course-home-')  # nor are a learner's answers
-for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH'): os.environ.pop(name, None)
+for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH', 'COURSE_REFERENCE'): os.environ.pop(name, None)
 
 # Its own lock is shared with forked children: one that is killed while it holds it would stop every bar of the tests for ever.
 tqdm.set_lock(threading.RLock())
@@ -52,9 +53,9 @@ def docs(tmp_path_factory):
     root = tmp_path_factory.mktemp('site')
     repo = Path(__file__).parent.parent
     hidden = shutil.ignore_patterns('__pycache__', '.*')
-    for name in ('nbs', 'course_utils', 'data_scripts'): shutil.copytree(repo/name, root/name, ignore=hidden)
+    for name in ('nbs', 'course_utils', 'data_scripts', 'findings'): shutil.copytree(repo/name, root/name, ignore=hidden)
     for name in ('_quarto.yml', 'settings.ini', 'pyproject.toml'): shutil.copy(repo/name, root)
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), os.environ['PYTHONPATH']]))
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(root), os.environ['PYTHONPATH']]), COURSE_PROFILE='smoke')  # it fetches nothing
     start = time.monotonic()
     before = os.times()
     r = subprocess.run([sys.executable, '-m', 'course_utils', 'site', '--engine', 'smalldocs'], cwd=root, env=env, capture_output=True, text=True)

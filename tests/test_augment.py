@@ -1,12 +1,14 @@
 "Augmentation: the maths of p, the explorer's draws, and the trap in a seeded Compose."
-import albumentations as A, numpy as np, pytest
+import copy
+
+import albumentations as A, numpy as np, pytest, torch
 from hypothesis import given, settings, strategies as st
 from scipy.stats import binom
 
 from course_utils.config import CourseError
 from course_utils.data.sources import photo
 from course_utils.explorers.augment import probability_explorer
-from course_utils.techniques.augment import SEVEN, Draws, band, bending, check_p, pipeline, share_generator, touched
+from course_utils.techniques.augment import SEVEN, AffineJitter, Draws, band, bending, check_p, pipeline, share_generator, touched
 
 CAT = photo('chelsea', 48)
 P = st.floats(0, 1)
@@ -124,6 +126,154 @@ def test_bending_flips_both_ways_and_bends_as_often_as_the_article_says():
     for name in VIEWS:
         low, high = band(unbent, .25, .9999)
         assert low <= names.count(name) <= high, f'{name}: two independent flips, each every second time'
+
+
+# Pixels that each operation moves, in the mean over 2500 draws of albumentations 0.5.2, the release of the article's year, with
+# its defaults: measured with that release as in `pixels_moved`. Its standard error is at most 1 %.
+MOVED_IN_2020 = {
+    ('grid', 64): 3.80,
+    ('grid', 224): 13.58,
+    ('elastic', 64): 28.29,
+    ('elastic', 224): 39.94,
+}
+
+
+def bends() -> dict:
+    "The two distortions of the preset, always on."
+    operations = dict(zip(('grid', 'elastic'), bending().transforms[2:]))
+    for operation in operations.values(): operation.p = 1
+    return operations
+
+
+def pixels_moved(operation, size, n=700):
+    "How far what a pixel shows has come, in the mean over pixels and draws: the values of the picture are the places of its pixels."
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    places = np.dstack([x, y, np.zeros_like(x)])
+    transform = share_generator(A.Compose([operation]), 0)
+    moved = []
+    for _ in range(n):
+        step = transform(image=places)['image'] - places
+        moved.append(np.hypot(step[..., 0], step[..., 1]).mean())
+    return float(np.mean(moved))
+
+
+@pytest.mark.parametrize('name, size', MOVED_IN_2020)
+def test_bending_moves_pixels_as_far_as_in_2020(name, size):
+    assert pixels_moved(bends()[name], size) == pytest.approx(MOVED_IN_2020[name, size], rel=.1)
+
+
+def test_todays_defaults_move_pixels_less_than_in_2020():
+    "The reason for the rebuilt preset. If this fails, albumentations' defaults have changed again: look at lesson 01."
+    assert pixels_moved(A.ElasticTransform(), 224, 20) < .01 * MOVED_IN_2020['elastic', 224]
+    assert pixels_moved(A.GridDistortion(), 224, 200) < .8 * MOVED_IN_2020['grid', 224]
+
+
+def grid_line_2020(size, factors):
+    "Where the columns come from: the formula of `grid_distortion` in albumentations 0.5.2, whose last step ends at the edge."
+    step = size // 5
+    line = np.zeros(size)
+    before = 0
+    for i, factor in enumerate(factors):
+        start = i * step
+        end = min(start + step, size)
+        is_cut = start + step > size
+        after = size if is_cut else before + step * factor
+        line[start:end] = np.linspace(before, after, end - start)
+        before = after
+    return line
+
+
+def from_lines(x, y):
+    "Mean displacement of a grid, given where its columns and its rows come from."
+    places = np.arange(len(x))
+    return np.hypot((x - places)[None], (y - places)[:, None]).mean()
+
+
+def grid_today(operation, size):
+    params = operation.get_params_dependent_on_data(dict(shape=(size, size, 3)), {})
+    return from_lines(params['map_x'][0], params['map_y'][:, 0])
+
+
+@pytest.mark.parametrize('size', [*range(32, 40), 135, 225, 311, 320])
+def test_grid_moves_pixels_as_far_as_in_2020_at_other_sizes(size):
+    rng = np.random.default_rng(0)
+    old = [from_lines(*(grid_line_2020(size, rng.uniform(.7, 1.3, 6)) for _ in 'xy')) for _ in range(1500)]
+    operation = bends()['grid']
+    operation.set_random_seed(0)
+    new = [grid_today(operation, size) for _ in range(1500)]
+    assert np.mean(new) == pytest.approx(np.mean(old), rel=.1)
+
+
+def darkest(operation, shape) -> int:
+    "Of a white picture after an operation: less than 255 is paint that the operation brought."
+    white = np.full((*shape, 3), 255, np.uint8)
+    return min(operation(image=white)['image'].min() for _ in range(4))
+
+
+@pytest.mark.parametrize('name', ['grid', 'elastic'])
+def test_bending_paints_no_edge_at_any_size(name):
+    operation = bends()[name]
+    assert min(darkest(operation, (size, size)) for size in range(32, 321)) == 255
+
+
+SIDE = st.integers(32, 320)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(['grid', 'elastic']), SIDE, SIDE)
+def test_bending_paints_no_edge_in_a_rectangle(name, height, width):
+    assert darkest(bends()[name], (height, width)) == 255
+
+
+def test_todays_default_grid_paints_an_edge():
+    "The other reason for the rebuilt preset."
+    assert darkest(A.GridDistortion(p=1), (224, 224)) == 0
+
+
+def test_affine_jitter_moves_three_points_by_its_reach_at_most():
+    operation = AffineJitter(20)
+    corners = 32 + np.array([[21, 21], [21, -21], [-21, -21]])  # 64 // 2, and 64 // 3 to each side
+    params = [operation.get_params_dependent_on_data(dict(shape=(64, 64, 3)), {}) for _ in range(300)]
+    moved = [np.c_[corners, np.ones(3)] @ p['matrix'].T - corners for p in params]
+    assert np.abs(moved).max() == pytest.approx(20, abs=.5)
+
+
+def test_affine_jitter_without_reach_changes_nothing():
+    assert is_cat(AffineJitter(0, p=1)(image=CAT)['image'])
+
+
+# ── workers ──
+
+class Views(torch.utils.data.Dataset):
+    "One picture again and again, augmented; the sum of its pixels says which view it is."
+    def __init__(self, transform): self.transform = transform
+    def __len__(self): return 8
+    def __getitem__(self, i): return int(self.transform(image=CAT)['image'].astype(int).sum())
+
+
+def two_epochs(transform) -> list:
+    loader = torch.utils.data.DataLoader(Views(transform), 1, num_workers=2, multiprocessing_context='fork')
+    return [[int(view) for view in loader] for _ in range(2)]
+
+
+@pytest.mark.parametrize('seed', [None, 0])
+def test_plain_loader_is_the_trap_it_is_said_to_be(seed):
+    """Why the course's loader seeds by epoch and worker (test_data.py: `test_workers_draw_differently`,
+    `test_each_epoch_augments_anew_and_a_seed_repeats_it`). If this fails, albumentations has mended it: change lesson 01."""
+    tints = [A.RandomBrightnessContrast(p=1), A.RGBShift(p=1)]
+    first, second = two_epochs(A.Compose(tints, seed=seed))
+    assert first[::2] == first[1::2], 'both workers draw the same'
+    assert first == second, 'each epoch draws the same'
+
+
+def test_a_copy_draws_as_the_original_does_unless_it_is_seeded():
+    "What lesson 01 shows without workers."
+    transform = A.Compose([A.RandomBrightnessContrast(p=1), A.RGBShift(p=1)])
+    plain = copy.deepcopy(transform)
+    seeded = share_generator(copy.deepcopy(transform), 1)
+    views = [transform(image=CAT)['image'] for _ in range(4)]
+    assert all(np.array_equal(plain(image=CAT)['image'], view) for view in views)
+    assert not any(np.array_equal(seeded(image=CAT)['image'], view) for view in views)
 
 
 # ── the explorer's draws ──

@@ -1,15 +1,17 @@
 "The bench: ways take turns, ratios are of one turn, and what is timed gives the same results."
-import json, math
+import json, math, subprocess
 
 import pytest
 
-from course_utils.config import CourseError
-from data_scripts.experiments.bench import command as B
+from course_utils.config import CourseError, root
+from data_scripts.experiments.bench import command as B, fine_tuning
 from data_scripts.experiments.bench.accuracy import Clock, accuracy
+from data_scripts.experiments.bench.install import EARLIER
 from data_scripts.experiments.bench.timing import bench_row, differences, in_turn
 from data_scripts.experiments.bench.waiting import imports
 
 pytestmark = pytest.mark.slow
+ROOT = root()
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,23 @@ def test_a_wrong_peer_would_show():
     assert differences(dict(course=[1., 2.], right=[1., 2., 3.], wrong=[1., 2.5])) == {'right': 0., 'wrong': .5}
 
 
+def test_fine_tuning_beside_the_build_before():
+    found = subprocess.run(['git', 'cat-file', '-e', EARLIER], cwd=ROOT, capture_output=True)
+    if found.returncode: pytest.skip('This clone does not hold the earlier build: git fetch --unshallow brings it.')
+    row = B.ROWS['fine_tune_solar']()
+    assert set(row['accuracy']) == {'frozen stages', 'all layers, the build before', 'deep features'}
+    assert all(0 < accuracy <= 1 for values in row['accuracy'].values() for accuracy in values)
+    assert all(peak > 100 for values in row['peak_mib'].values() for peak in values)
+    left = subprocess.run(['git', 'worktree', 'list'], cwd=ROOT, capture_output=True, text=True).stdout
+    assert 'earlier' not in left, 'the folder of the earlier build is taken away'
+
+
+@pytest.mark.fault
+def test_a_clone_without_the_build_before(monkeypatch):
+    monkeypatch.setattr(fine_tuning, 'EARLIER', '0' * 40)
+    with pytest.raises(CourseError, match='not in this clone'), fine_tuning.earlier_build(): pass
+
+
 def test_time_to_accuracy():
     r = accuracy('solar')
     assert set(r['median']) == {'course', 'fastai fine_tune', 'timm loop'}
@@ -85,7 +104,7 @@ def test_command(tmp_path, capsys):
     assert all(k in kept['input_pipeline'] for k in ('device', 'processor', 'cores', 'versions', 'date', 'run', 'took_s', 'median', 'n'))
     assert {'ttach', 'torchvision', 'torch'} <= set(kept['lessons']['versions'])
     assert capsys.readouterr().out.count('lessons: 00_overfitting') == 2
-    with pytest.raises(CourseError, match="There is no row 'speed': there are accuracy_solar, "): B.main(['speed'])
+    with pytest.raises(CourseError, match=f"There is no row 'speed': there are {', '.join(B.ROWS)}"): B.main(['speed'])
 
 
 def test_without_the_pictures(monkeypatch, tmp_path, capsys):

@@ -186,6 +186,12 @@ def test_the_likely_cause(said, places, more, run, pics, gain, cause):
     assert cause in said[0]
 
 
+def test_a_head_that_was_fitted_beforehand_is_not_said_to_be_slow(said, places):
+    measured(places)
+    result_card('02', pictures(), a_run((.06, .06, .06), .66), gain=-.2)
+    assert 'hardly fell' not in said[0]
+
+
 def test_nothing_is_explained_where_all_is_well(said, places):
     measured(places)
     result_card('02', pictures(), a_run(), gain=.07)
@@ -201,6 +207,14 @@ def test_smoke_compares_nothing(said, places, monkeypatch):
     assert 'not compared' in said[1]
     assert 'Profile smoke' in said[1]
     assert 'No guess of yours' in said[2]
+
+
+def test_the_run_that_is_kept_is_not_judged_by_an_earlier_one(said, places, monkeypatch):
+    measured(places)
+    monkeypatch.setenv('COURSE_REFERENCE', '1')
+    result_card('02', pictures(), a_run(), gain=-.5)
+    assert said[0].startswith('· Lesson 02: not compared.')
+    assert 'yours will be compared with it' in said[0]
 
 
 @pytest.mark.slow

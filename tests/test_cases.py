@@ -60,7 +60,6 @@ def test_case(path, tmp_path, stand_ins, monkeypatch):
     monkeypatch.setenv('COURSE_DATA_DIR', str(stand_ins))
     nb, seconds = runner.run_notebook(path, 'smoke', fresh=True, scratch=tmp_path/'run')
     print(f'{path.stem}: {seconds:.1f} s')
-    assert not (over := timetable.over_budget(seconds, 'smoke', timetable.budget_s(path, 'smoke'))), over
     assert not published_findings(nb, path.stem)
     kept = json.loads((tmp_path/'run'/'results'/f'case_{path.stem}.json').read_text())['runs']['smoke']
     assert kept['subset'] is True
@@ -72,6 +71,7 @@ def test_case(path, tmp_path, stand_ins, monkeypatch):
         assert row['minutes'] > 0, kind
         assert row['device'], kind
         assert row['data'], kind
+    assert not (over := timetable.over_budget(seconds, 'smoke', timetable.budget_s(path, 'smoke'))), over
 
 
 def test_without_its_pictures_a_case_says_what_to_do(tmp_path, monkeypatch, capsys):
@@ -85,7 +85,8 @@ def test_without_its_pictures_a_case_says_what_to_do(tmp_path, monkeypatch, caps
 @pytest.mark.parametrize('path', CASES, ids=lambda p: p.stem)
 def test_the_first_cell_asks_for_the_pictures(path):
     "So that one without them ends there, before anything was computed."
-    first = next(c.source for c in nbformat.read(path, 4).cells if c.cell_type == 'code' and not c.source.startswith('#| default_exp'))
+    code = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == 'code' and cell.id != 'door']
+    first = next(cell.source for cell in code if not cell.source.startswith('#| default_exp'))
     assert f"case_card('{path.stem}'" in first
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from course_utils.__main__ import COMMANDS
+from course_utils.machine.entry import SETUP
 from data_scripts import lab
 from data_scripts.site import build
 
@@ -51,8 +52,8 @@ def test_no_such_command(): one_sentence(command('labs'), "There is no command '
 
 def test_make_calls_the_entry():
     "The Makefile passes arguments on and does nothing else: every command it calls is in the table."
-    called = set(re.findall(r'-m course_utils (\S+)', (ROOT/'Makefile').read_text()))
-    assert {'lab', 'doctor', 'lessons', 'site', 'tidy'} <= called <= set(COMMANDS)
+    called = set(re.findall(r'\$\(COURSE\) (\S+)', (ROOT/'Makefile').read_text()))
+    assert {'lab', 'doctor', 'lessons', 'site', 'tidy'} <= called <= {*COMMANDS, *SETUP}
 
 
 @pytest.mark.parametrize('args', [['lab', '--no-browser'], ['serve']], ids=['lab', 'serve'])
@@ -73,16 +74,6 @@ def test_no_site_yet(tmp_path, monkeypatch):
 @pytest.mark.parametrize('port', ['0', '70000', 'lab', '-1'])
 @pytest.mark.fault
 def test_no_port(port): one_sentence(command('lab', f'--port={port}'), f'PORT={port} is no port')
-
-
-@pytest.mark.fault
-def test_too_old_a_python(tmp_path):
-    "On a machine without a Python from 3.11 up, make says so and makes nothing."
-    for f in ('Makefile', 'constraints.txt', 'pyproject.toml'): (tmp_path/f).write_bytes((ROOT/f).read_bytes())
-    r = subprocess.run(['make', 'lab', 'PYTHON=false'], cwd=tmp_path, capture_output=True, text=True)
-    assert r.returncode != 0
-    assert 'No Python from 3.11 up was found' in r.stderr
-    assert not (tmp_path/'.venv').exists()
 
 
 def test_own_pictures_are_named_from_where_the_learner_stands(tmp_path, monkeypatch):

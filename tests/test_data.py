@@ -288,7 +288,7 @@ def test_solar_cells_are_the_published_set():
 
 
 def test_a_quarter_of_every_stratum_is_held_out():
-    pics = load_pictures('solar', size=32)
+    pics = load_pictures('solar', size=32, split='random')
     assert (len(pics.train), len(pics.valid)) == (1968, 656)
     assert set(pics.train).isdisjoint(pics.valid)
     by_stratum = pd.crosstab(pics.table.stratum, pics.table.split)

@@ -163,6 +163,13 @@ def test_cost(rng):
     w = rng.random(300)
     assert imbalance.alarm_cost(p, hit, .4, 7, w) == pytest.approx((7 * w[hit & (p < .4)].sum() + w[~hit & (p >= .4)].sum()) / (7 * w[hit].sum()))
 
+def test_a_threshold_is_judged_on_the_other_half(rng):
+    p = rng.random(4000)
+    is_rare = rng.random(4000) < p
+    elsewhere = imbalance.cost_by_halves(p, is_rare, miss=4)
+    best = min(imbalance.alarm_cost(p, is_rare, threshold, 4) for threshold in np.arange(.01, 1, .01))
+    assert best <= elsewhere < best + .02
+
 def test_best_threshold_for_honest_probabilities(rng):
     "Elkan's 1 / (1 + k), on probabilities that mean what they say."
     p = rng.random(200_000)

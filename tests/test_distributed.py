@@ -5,7 +5,8 @@ import nbformat, optuna, psutil, pytest
 from fastai.data.load import DataLoader
 
 from course_utils.config import CourseError
-from course_utils.techniques.search import DONE, open_storage
+from course_utils.techniques.search_storage import open_storage
+from course_utils.techniques.search_trials import DONE
 from data_scripts.experiments import distributed as D
 from data_scripts.lessons.notebooks import ROOT
 
@@ -31,7 +32,7 @@ def env(tmp_path_factory):
     return os.environ | settings | (dict(GLOO_SOCKET_IFNAME='lo') if sys.platform == 'linux' else {})
 
 
-def ended(argv, env, seconds=120):
+def ended(argv, env, seconds=600):  # against one that hangs: on a busy machine four trainings take minutes
     r = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=seconds)
     assert r.returncode == 0, r.stderr[-3000:]
     return r.stdout

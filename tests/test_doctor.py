@@ -9,7 +9,7 @@ from course_utils.config import CourseError, root
 from course_utils.machine import preflight as P
 from course_utils.machine.checks import CheckResult
 from course_utils.machine.doctor import CHECKS, CheckResults, run_checks
-from course_utils.machine.hardware import in_container
+from course_utils.machine.hardware import in_container, processor_has_bf16
 from course_utils.machine.sliders import RoundTrip
 from course_utils.machine.software import GLYPHS, check_browser, drawn_in, no_network
 from data_scripts.lessons import command as lessons, doctor as command, timetable as T
@@ -86,17 +86,18 @@ LOCK = '# why\nfast_ai==2.8\ntorch==2.15.0\nonly-tests==1\n'
 CASES = {
     'Python': [
         (lambda t: dict(version=(3, 12, 1), prefix=root()/'.venv'), 'good', ['3.12.1'], []),
-        (lambda t: dict(version=(3, 10, 9), prefix=root()/'.venv'), 'bad', ['3.10.9', '3.11'], ['make lab PYTHON=']),
+        (lambda t: dict(version=(3, 10, 9), prefix=root()/'.venv'), 'bad', ['3.10.9', '3.11'], ['make clean', 'course.py lab']),
         (lambda t: dict(version=(3, 12, 1), prefix=t), 'look', ['not that of the course', str(Path('.venv'))], ['make lab'])],
     'Packages': [
         (lambda t: dict(constraints=LOCK, installed=HAVE, needed={'torch', 'fast-ai'}), 'good', ['all 2'], []),
         (lambda t: dict(constraints=LOCK, installed={**HAVE, 'torch': '2.15.0+cpu'}, needed={'torch'}), 'good', ['all 2'], []),
-        (lambda t: dict(constraints=LOCK, installed={**HAVE, 'torch': '2.14.9'}, needed={'torch'}), 'bad', ['torch is 2.14.9, not 2.15.0'], ['rm -f .venv/.ready-*; make ']),
-        (lambda t: dict(constraints=LOCK, installed={'fast-ai': '2.8'}, needed={'torch'}), 'bad', ['torch 2.15.0 is missing'], ['rm -f .venv/.ready-*; make '])],
+        (lambda t: dict(constraints=LOCK, installed={**HAVE, 'torch': '2.14.9'}, needed={'torch'}), 'bad', ['torch is 2.14.9, not 2.15.0'], ['course.py doctor --again']),
+        (lambda t: dict(constraints=LOCK, installed={'fast-ai': '2.8'}, needed={'torch'}), 'bad', ['torch 2.15.0 is missing'], ['course.py doctor --again'])],
     'GPU': [
-        (lambda t: dict(cuda=Cuda(False), driver=False), 'good', ['profile cpu'], []),
+        (lambda t: dict(cuda=Cuda(False), driver=False, bf16=True), 'good', ['profile cpu is used, in float32'], []),
+        (lambda t: dict(cuda=Cuda(False), driver=False, bf16=False), 'good', ['no bfloat16', 'train leaves it off'], []),
         (lambda t: dict(cuda=Cuda(True, 15e9), driver=True), 'good', ['Test GPU, 16.0 GB', '15.0 GB are free'], []),
-        (lambda t: dict(cuda=Cuda(False), driver=True), 'look', ['driver is here', 'profile cpu'], ['nvidia-smi']),
+        (lambda t: dict(cuda=Cuda(False), driver=True, bf16=True), 'look', ['driver is here', 'profile cpu'], ['nvidia-smi']),
         (lambda t: dict(cuda=Cuda(RuntimeError('out of order')), driver=True), 'look', ['out of order'], ['CUDA_VISIBLE_DEVICES=']),
         (lambda t: dict(cuda=Cuda(True, 1e8), driver=True), 'look', ['0.1 GB are free'], ['nvidia-smi', 'stop'])],
     'Memory and cores': [
@@ -123,7 +124,7 @@ CASES = {
         (lambda t: dict(files=[]), 'look', ['no checksums'], ['elpv-dataset'])],
     'Without a network': [
         (lambda t: dict(start=lambda: None), 'good', ['refused', 'make test-offline'], []),
-        (lambda t: dict(start=asks_a_server), 'bad', ['asked for a network'], ['make '])],
+        (lambda t: dict(start=asks_a_server), 'bad', ['asked for a network'], ['course.py doctor --again'])],
     'Browser for the tests': [
         (lambda t: dict(tests=True, path='/usr/bin/chromium'), 'good', ['chromium'], []),
         (lambda t: dict(tests=True, path=''), 'look', ['no Chromium'], ['apt install chromium'])],
@@ -163,6 +164,20 @@ def test_a_check_that_always_says_good_turns_the_table_red(name, tmp_path):
 @pytest.mark.parametrize('name', CASES)
 def test_a_check_that_always_complains_turns_the_table_red(name, tmp_path):
     assert failures({**CHECKS, name: lambda **_: CheckResult('bad', 'x', 'y')}, tmp_path, name)
+
+
+OLD_PROCESSOR = dict(architecture='x86_64', avx2=True, avx512_bf16=False, amx_bf16=False)
+
+
+@pytest.mark.parametrize('instructions', ['avx512_bf16', 'amx_bf16', 'bf16'])
+def test_processor_with_bf16(monkeypatch, instructions):
+    monkeypatch.setattr('torch.cpu.get_capabilities', lambda: OLD_PROCESSOR | {instructions: True})
+    assert processor_has_bf16()
+
+
+def test_processor_without_bf16(monkeypatch):
+    monkeypatch.setattr('torch.cpu.get_capabilities', lambda: OLD_PROCESSOR)
+    assert not processor_has_bf16()
 
 
 @pytest.mark.parametrize('limit, used', [('memory.max', 'memory.current'), ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')])
@@ -205,7 +220,7 @@ def test_a_check_that_stops_is_a_finding():
     assert (f.name, f.state) == ('GPU', 'bad')
     assert 'RuntimeError: no such thing' in f.found
     assert 'at all' not in f.found
-    assert 'make' in f.fix
+    assert 'course.py doctor --again' in f.fix
     assert g == finding('Disk')
 
 
@@ -345,11 +360,12 @@ def test_a_preflight_that_fails_is_said(capsys):
 
 
 def test_the_kept_predictions_were_right():
-    "Within 30 % of what each lesson took at profile cpu, on the machine that ran them all."
+    """Within 30 % of what each lesson took at profile cpu, on the machine that ran them all. The first run of a lesson whose code
+    has changed has no prediction: the run before was another lesson's."""
     kept = {name: e['cpu'] for name, e in json.loads((ROOT/'results'/'lessons.json').read_text()).items() if name[0].isdigit()}
-    errors = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items()}
-    assert len(errors) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))), errors
-    assert max(map(abs, errors.values())) <= .3, errors
+    assert len(kept) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))), list(kept)
+    errors = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items() if e['predicted_s']}
+    assert all(abs(error) <= .3 for error in errors.values()), errors
 
 
 def test_report_of_predicted_and_obtained():
@@ -423,4 +439,8 @@ def test_a_lesson_is_predicted_from_its_kept_run(tmp_path, monkeypatch, capsys):
     assert '00_probe, predicted: 0.7 minutes (training ' in reported
     assert ' 40 s ' in reported
     assert 'Predicted within 30 %' in reported
+    changed = nbformat.read(path, 4)
+    changed.cells[0].source += '\n1'
+    nbformat.write(changed, path)
+    assert lessons.Session('smoke', '', False, scratch).predict(path)[1] is None, 'another lesson predicts nothing'
     shutil.rmtree(scratch)

@@ -69,7 +69,7 @@ def test_numbers_are_scikit_learn_s(classes):
 
 
 def test_a_class_with_no_held_out_picture_is_not_measured():
-    "It is no class of recall nought: a run that is right everywhere has a balanced accuracy of 1."
+    "It is no class of recall zero: a run that is right everywhere has a balanced accuracy of 1."
     run, pics = made(list('abcd'), wrong=0)
     pics.classes[1:1] = ['nobody']
     run.targets = run.targets + (run.targets > 0)

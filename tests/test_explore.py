@@ -1,12 +1,14 @@
 "The explorer without a browser: what it refuses, what it draws, and what its page twin carries."
 import base64, html, io, json, re
 from html.parser import HTMLParser
-import cv2, numpy as np, pytest
+import cv2, matplotlib.pyplot as plt, numpy as np, pytest
 from PIL import Image
 from skimage.data import chelsea
 from course_utils.config import CourseError
 from course_utils.show.canvas import Canvas
+from course_utils.show.draw import figure_to_pixels, grid
 from course_utils.show.explorer import PAGE_BYTES, RIM, Explorer, Slider
+from course_utils.show.explorer.sprite import wrap_columns
 
 P = Slider('p', 'P')
 Q = Slider('q', 'Q')
@@ -318,3 +320,29 @@ def test_canvas_cuts_off_and_leaves_out():
     wild = c.draw(lines, marks)
     assert (wild[is_outside] == c.blank[is_outside]).all()
     assert (wild != c.blank).any()
+
+
+# ---- where a frame may be cut for a narrow screen ----
+
+@pytest.mark.parametrize('n', [2, 5, 8, 10])
+def test_a_grid_wraps_between_its_pictures(n):
+    pictures = np.random.default_rng(0).integers(0, 200, (2*n, 40, 40, 3), np.uint8)
+    assert wrap_columns([grid(pictures, n, cell=80)]) == n
+
+
+def test_a_chart_stays_in_one_piece():
+    fig, ax = plt.subplots(figsize=(6, 3))
+    ax.plot([0, 1], [0, 1])
+    assert wrap_columns([figure_to_pixels(fig)]) == 1
+
+
+def test_all_frames_must_have_the_gap():
+    pictures = np.zeros((4, 40, 40, 3), np.uint8)
+    gapped = grid(pictures, 4, cell=80)
+    assert wrap_columns([gapped, np.zeros_like(gapped)]) == 1
+
+
+def test_the_page_says_in_how_many_columns_its_frames_wrap():
+    def draw(p): return grid(np.full((5, 40, 40, 3), int(200*p), np.uint8), 5, cell=80), 'Grey.'
+    page = Explorer(draw, [Slider('p', 'Grey')], alt='Five pictures.').html()
+    assert json.loads(html.unescape(re.search('data-explorer="([^"]*)"', page)[1]))['columns'] == 5

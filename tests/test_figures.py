@@ -11,6 +11,9 @@ from course_utils.explorers.tta import reliability_figure
 from course_utils.models import create_model
 from course_utils.show import figures, html, palette
 from course_utils.show.draw import add_border, fade, figure_to_pixels, grid
+from course_utils.show import diagrams
+from course_utils.show.diagrams import (exported_file, exported_file_figure, folds_and_groups, folds_figure, frozen_stages,
+                                        frozen_stages_figure)
 from course_utils.show.figures import curves, curves_alt, curves_figure, dots, dots_figure
 from course_utils.techniques.calibration import reliability
 from course_utils.techniques.layer_groups import per_stage, three_groups
@@ -96,6 +99,12 @@ def test_a_loss_that_explodes_is_cut_off():
     assert curves_figure(high).axes[0].get_ylim() == (0, 2)
 
 
+def test_losses_that_are_all_high_are_shown():
+    "Of 120 classes even a good start is above 2."
+    high = HISTORY.assign(train_loss=[4.3, 4., 3.8, 3.7], valid_loss=3.9)
+    assert curves_figure(high).axes[0].get_ylim() == (0, pytest.approx(4.3 * 1.05))
+
+
 def test_held_out_curves_take_their_colour_from_one_line(monkeypatch):
     def colours(part): return {line_called(ax, part).get_color() for ax in curves_figure(HISTORY).axes}
     assert colours('train') == {palette.TRAIN_COLOUR}
@@ -153,12 +162,122 @@ def test_ratios_get_a_logarithmic_axis_with_its_line_at_one():
     assert set(ax.lines[-1].get_xdata()) == {1}
 
 
+@pytest.mark.parametrize('name', ['x' * 70, 'frozen body, BatchNorm moves, 100% against frozen body, BatchNorm still, 100%'])
+def test_long_names_leave_the_dots_their_width(name):
+    fig = dots_figure(pd.DataFrame(dict(mean=[.1], low=[0.], high=[.2]), index=[name]), 'gain')
+    fig.canvas.draw()
+    assert fig.axes[0].get_window_extent().width / fig.dpi > 3
+
+
+def test_a_pair_of_names_takes_two_lines():
+    ax = dots_figure(pd.DataFrame(dict(mean=[.1], low=[0.], high=[.2]), index=['a against b']), 'gain').axes[0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ['a\nagainst b']
+
+
 def test_dots_in_words():
     assert dots(TABLE, 'gain', 'Gains.').alt == 'Gains. costs $5 +0.100 (+0.000 to +0.200); other -0.200 (-0.300 to -0.100).'
     pairs = TABLE.set_axis(pd.MultiIndex.from_tuples([('a', 'b'), ('c', 'd')]))
     assert dots(pairs, 'gain', 'Gains.').alt.startswith('Gains. a against b +0.100')
     ratios = pd.DataFrame(dict(mean=[1.25], low=[1.], high=[1.5]), index=['a'])
     assert dots(ratios, 'ratio', 'Ratios.', even=1).alt == 'Ratios. a 1.25 (1.00 to 1.50).'
+
+
+# ---- diagrams ----
+
+def test_what_a_frozen_stage_saves():
+    fig = frozen_stages_figure(9, 5)
+    words = [text.get_text() for text in fig.axes[0].texts]
+    assert words.count('head') == 2
+    assert words.count('8') == 2
+    assert frozen_stages(9, 5).alt.count('the last 4 stages') == 1
+
+
+@pytest.mark.parametrize('n_frozen', [0, 9])
+def test_a_diagram_of_stages_of_which_none_learns(n_frozen):
+    with pytest.raises(CourseError, match='choose 1 to 8'): frozen_stages(9, n_frozen)
+
+
+def test_each_group_is_held_out_once():
+    words = [text.get_text() for text in folds_figure(6, 3).axes[0].texts]
+    assert words.count('held out') == 6
+    assert words.count('trains') == 12
+    assert folds_and_groups(6, 3).alt.startswith('3 rows, a training each, of 6 modules')
+
+
+def test_more_folds_than_groups():
+    with pytest.raises(CourseError, match='choose 2 to 3'): folds_and_groups(3, 4)
+
+
+def test_the_gap_lies_between_the_curves():
+    words = {text.get_text() for text in diagrams.gap_figure().axes[0].texts}
+    assert {'it learns', 'it memorises', 'the gap'} <= words
+    assert 'lowest in the middle' in diagrams.gap_between_curves().alt
+
+
+def test_every_view_has_the_same_label():
+    words = [text.get_text() for text in diagrams.views_figure('broken').axes[0].texts]
+    assert words.count('broken') == len(diagrams.VIEWS)
+    assert 'the same label, broken' in diagrams.views_of_one_picture('broken').alt
+
+
+def lines_of_a_view(*view) -> np.ndarray:
+    ax = plt.figure().add_subplot()
+    diagrams.draw_cracked_cell(ax, 0, *view, 0)
+    points = np.concatenate([line.get_xydata() for line in ax.lines])
+    plt.close('all')
+    return points
+
+
+def test_a_mirrored_view_is_mirrored(): assert np.allclose(lines_of_a_view(0, True), [1, 0] + lines_of_a_view(0, False) * [-1, 1])
+
+
+def test_a_turned_view_is_turned():
+    x, y = lines_of_a_view(0, False).T
+    assert np.allclose(lines_of_a_view(90, False), np.c_[1 - y, x])
+
+
+@pytest.mark.parametrize('rate', diagrams.RATES_ON_A_VALLEY.values())
+def test_the_valley_s_steps_are_those_of_gradient_descent(rate):
+    x = -1.
+    for place in diagrams.descent(rate, 6):
+        assert place == pytest.approx(x)
+        x -= rate * 2 * x
+
+
+def test_each_rate_does_what_its_name_says():
+    small, right, large = (abs(diagrams.descent(rate, 8)[-1]) for rate in diagrams.RATES_ON_A_VALLEY.values())
+    assert right < .01 < .5 < small < 1 < large
+
+
+def test_a_valley_in_words(): assert 'with 5 steps of gradient descent' in diagrams.steps_in_a_valley(5).alt
+
+
+def test_snapshots_lie_in_valleys():
+    ground = np.linspace(0, 10, 2001)
+    heights = diagrams.landscape(ground)
+    lowest = ground[1:-1][(heights[1:-1] < heights[:-2]) & (heights[1:-1] < heights[2:])]
+    ends = [line.get_xdata()[0] for line in diagrams.restart_figure().axes[0].lines if line.get_marker() == 's']
+    assert ends == pytest.approx(lowest, abs=.05)
+    assert 'crosses the ridge' in diagrams.restart_in_a_landscape().alt.replace('to cross', 'crosses')
+
+
+def test_a_rate_a_group():
+    rates = dict(early=1e-5, middle=1e-4, head=1e-3)
+    words = [text.get_text() for text in diagrams.groups_figure(rates, 9).axes[0].texts]
+    assert words == ['picture', 'early\nrate 1e-05', 'middle\nrate 0.0001', 'head\nrate 0.001']
+    assert diagrams.groups_of_stages(rates).alt.endswith('early 1e-05, middle 0.0001, head 0.001.')
+    with pytest.raises(CourseError, match='2 groups'): diagrams.groups_of_stages(dict(body=1., head=1.))
+
+
+def test_what_an_exported_file_holds():
+    words = [text.get_text() for text in exported_file_figure(96, 3).axes[0].texts]
+    assert 'probabilities\nof 3 classes' in words
+    assert any('96×96 pixels' in text for text in words)
+    assert 'probabilities of 3 classes' in exported_file(96, 3).alt
+
+
+def test_a_file_of_one_class_is_none():
+    with pytest.raises(CourseError, match='give 2 or more'): exported_file(96, 1)
 
 
 # ---- pictures ----

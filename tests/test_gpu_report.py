@@ -74,7 +74,7 @@ def test_when_compiling_pays():
 def test_top(results):
     rows = G.top()
     assert rows
-    assert all(r['what'] == 'top of the ladder' and 0 < r['accuracy'] < 1 and '2 seeds' in r['note'] for r in rows)
+    assert all(r['what'] == 'top of the ladder' and 0 < r['accuracy'] < 1 and '2 folds' in r['note'] for r in rows)
     assert len(json.loads((results/'top.json').read_text())['runs']) == 2 * len(rows)
 
 

@@ -30,7 +30,7 @@ REAL = [(LITE, True, 'bn2'), (LITE, True, 'blocks.4'), ('resnet18', False, 'laye
 def pics(): return load_pictures('solar', size=64, limit=240)
 
 def made(arch, pretrained=False, n=3, size=64, batch=4):
-    "A model in eval mode whose random BatchNorm statistics are not all nought and one, and a batch."
+    "A model in eval mode whose random BatchNorm statistics are not all zero and one, and a batch."
     torch.manual_seed(0)
     model = create_model(arch, n, pretrained).eval()
     return model, torch.randn(batch, 3, size, size)
@@ -263,7 +263,7 @@ def test_table_says_coarse_and_blank(pics):
         model.classifier.weight.copy_(-model.classifier.weight.abs())
         model.classifier.bias.zero_()
     t = G.layer_table(model, x)
-    assert t.blank['bn2'] == 1, "the last map is nought or more here, and every weight is below nought"
+    assert t.blank['bn2'] == 1, "the last map is zero or more here, and every weight is below zero"
     assert 'Blank for 100%' in G.layer_words(t, 'bn2')
     assert 'Coarse: each place stands for 32×32' in G.layer_words(t, 'bn2')
     assert 'Coarse' not in G.layer_words(t, 'blocks.4')

@@ -1,5 +1,7 @@
 "Groups: every parameter once, the rates the optimizer really holds, and how far weights move."
-import numpy as np, pytest, torch
+from types import SimpleNamespace
+
+import numpy as np, pandas as pd, pytest, torch
 from fastai.optimizer import OptimWrapper
 from hypothesis import given, strategies as st
 from timm.optim import create_optimizer_v2
@@ -8,9 +10,9 @@ from torch import nn
 
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
-from course_utils.explorers.layer_groups import draw_rates, group_colours, rates_explorer
+from course_utils.explorers.layer_groups import draw_rates, group_colours, measured_rates_explorer
 from course_utils.models import create_model
-from course_utils.show.explorer import Slider
+from course_utils.show.diagrams import group_sizes
 from course_utils.techniques.layer_groups import (UpdateRatio, group_modules, group_table, inspect_groups, layer_decay_rates,
                                                   per_layer, per_stage, rates_of, three_groups)
 from course_utils.techniques.transfer import article_head
@@ -61,6 +63,14 @@ def test_three_groups_of_resnet_are_fastai_s():
     groups = three_groups(model)
     assert len(groups) == 3
     assert ids(groups[0]) == flat_ids(module.parameters() for module in early)
+
+
+@pytest.mark.parametrize('arch', ARCHS)
+def test_the_diagram_s_groups_are_cut_as_the_network_s(arch):
+    model = create_model(arch, 3, pretrained=False)
+    stages = [ids(group) for group in per_stage(model)]
+    held = [sum(stage[0] in ids(group) for stage in stages) for group in three_groups(model)]
+    assert held == group_sizes(len(stages))
 
 
 def test_what_stands_beside_the_classifier_goes_with_the_last_stage():
@@ -278,18 +288,33 @@ def test_inspector_tells_rates_really_set(pics):
 
 # ---- the explorer ----
 
-@pytest.mark.parametrize('power, times', [(0., '1'), (.1, '1.26'), (1., '10'), (1.5, '31.6'), (3., '1,000')])
-def test_explorer_shows_the_optimizer_s_numbers(power, times):
-    def rates(p): return slice(1e-3 / 10 ** p, 1e-3)
-    slider = Slider('power', 'spread', 0., 3., .1, 1.)
-    explorer = rates_explorer(['early', 'middle', 'head'], rates, slider, 'Rates')
-    picture, words = explorer.draw_at(power=power)
-    early, _, head = rates_of(rates(power), 3)
-    assert f'{early:.2e}' in words
-    assert f'{head:.2e}' in words
-    assert f': {times} times as fast' in words
+def grid_of_runs() -> dict:
+    "Made-up trainings: spread → head's rate → what the explorer reads of a run."
+    def run(loss): return SimpleNamespace(history=pd.DataFrame(dict(valid_loss=[1., loss])))
+    return {1: {1e-3: run(.5), 1e-2: run(.7)}, 100: {1e-3: run(.6), 1e-2: run(.4)}}
+
+
+@pytest.mark.parametrize('spread, peak, early, loss', [(1, 1, 1e-3, .5), (1, 2, 1e-2, .7), (2, 1, 1e-5, .6), (2, 2, 1e-4, .4)])
+def test_explorer_shows_rates_and_the_loss_that_they_gave(spread, peak, early, loss):
+    explorer = measured_rates_explorer(['early', 'middle', 'head'], grid_of_runs())
+    picture, words = explorer.draw_at(spread=spread, peak=peak)
+    assert f'early layers at {early:.1e}' in words
+    assert f'Validation loss at the end {loss:.3f}; the lowest of all 0.400, at spread 100 and 1.0e-02.' in words
     assert picture.dtype == np.uint8
-    assert picture.shape == explorer.draw_at(power=2.)[0].shape
+    assert picture.shape == explorer.draw_at()[0].shape
+
+
+def test_a_rate_that_only_one_spread_has_is_left_out():
+    runs = grid_of_runs()
+    runs[100][5e-2] = runs[100][1e-2]
+    _, peaks = measured_rates_explorer(['early', 'middle', 'head'], runs).sliders
+    assert peaks.max == 2
+
+
+def test_each_position_is_another_picture():
+    explorer = measured_rates_explorer(['early', 'middle', 'head'], grid_of_runs())
+    pictures = {explorer.draw_at(spread=s, peak=p)[0].tobytes() for s in (1, 2) for p in (1, 2)}
+    assert len(pictures) == 4
 
 
 def test_a_longer_bar_is_a_higher_rate():

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from data_scripts.lessons.notebooks import KERNEL, WIDGET, clean, list_notebooks
+from course_utils.report.headlines import headline_of
 from data_scripts.site import readme
 from data_scripts.site.write_code import with_code
 from data_scripts.site.reference import page_names
@@ -355,12 +356,56 @@ def test_readme_table_says_what_was_measured(tmp_path):
     assert not readme.in_sync(tmp_path)
 
 
-def test_readme_shows_the_ladder(tmp_path):
+def ladder_rows(shares, folds=range(4)) -> str:
+    "A ladder as `make ladder` writes it: rung → share of the pictures of each fold that are right."
+    runs = {}
+    for arm, share in shares.items():
+        for fold in folds:
+            right = '1' * int(40 * share) + '0' * (40 - int(40 * share))
+            runs[f'{arm}, fold {fold}'] = dict(settings=dict(arm=arm, seed=fold, fold=fold), right=right, loss=[.5] * 40, seconds=60.)
+    return json.dumps(dict(runs=runs))
+
+
+def test_readme_shows_the_ladder_of_each_data_set(tmp_path):
     (tmp_path/'results').mkdir()
-    rows = [dict(rung='baseline', accuracy=.75, minutes=.5), dict(rung='+ x', accuracy=.8, minutes=1., gain=.05, low=-.01, high=.1)]
-    (tmp_path/'results'/'lesson_09.json').write_text(json.dumps(dict(runs={'solar cpu': dict(ladder=rows)})))
-    assert readme.ladder_table(tmp_path).splitlines()[2:] == ['| baseline | 75.0% | — | — | 0.5 |', '| + x | 80.0% | +5.0% | -1.0% to +10.0% | 1.0 |']
+    (tmp_path/'results'/'ladder.json').write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}))
+    (tmp_path/'results'/'ladder_cats_dogs.json').write_text(ladder_rows({'+ augmentation': .95, 'baseline': .7}))
+    lines = readme.ladder_table(tmp_path).splitlines()
+    assert lines[0].startswith('**Solar cells**, 160 pictures, each held out once, in 4 folds: from 75.0% at the bottom to 80.0% at the top: +5.0% (')
+    assert lines[4] == '| baseline | 75.0% | — | — | 1.0 |'
+    assert lines[5].startswith('| + augmentation | 80.0% | +5.0% | +')
+    assert lines[7].startswith('**Cats and dogs**, 160 pictures, each held out once, in 4 folds: from 70.0% at the bottom to 95.0% at the top: +25.0% (')
 
 
-def test_lessons_are_numbered_from_nought():
+def test_the_ladder_s_headline_is_the_readme_s(tmp_path):
+    "Lesson 09's row, its card and the table of rungs come from one file."
+    (tmp_path/'ladder.json').write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}))
+    (tmp_path/'lesson_09.json').write_text('{"headline": "old"}')
+    headline = headline_of('09', tmp_path)
+    assert headline.startswith('from 75.0% at the bottom to 80.0% at the top')
+    (tmp_path/'results').symlink_to(tmp_path)
+    assert headline in readme.ladder_table(tmp_path)
+
+
+def test_a_lesson_s_headline_begins_with_its_rung_by_folds(tmp_path):
+    (tmp_path/'ladder.json').write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}))
+    (tmp_path/'lesson_01.json').write_text('{"headline": "p = 0.2, one seed"}')
+    assert re.fullmatch(r'On the ladder: accuracy \+5\.0% \(.* to .*\) on solar cells\. In the lesson: p = 0\.2, one seed',
+                        headline_of('01', tmp_path))
+    assert headline_of('02', tmp_path) == '', 'its rung was not measured'
+
+
+def test_one_fold_is_named(tmp_path):
+    (tmp_path/'ladder_cats_dogs.json').write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}, folds=[0]))
+    assert headline_of('01', tmp_path).endswith('), one fold, on cats and dogs')
+
+
+def test_a_ladder_over_seeds_is_no_ladder_by_folds(tmp_path):
+    (tmp_path/'results').mkdir()
+    (tmp_path/'results'/'ladder.json').write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}, folds=[None]).replace('"seed": null', '"seed": 0'))
+    assert readme.ladder_table(tmp_path) == 'Not measured yet: `make ladder`.'
+    assert headline_of('09', tmp_path/'results') == ''
+
+
+def test_lessons_are_numbered_from_zero():
     assert [int(p.stem[:2]) for p in list_notebooks()] == list(range(len(list_notebooks())))

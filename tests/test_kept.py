@@ -14,6 +14,7 @@ from course_utils.techniques.imbalance import BalancedLoss, BalancedSampler
 from course_utils.training.identity import NoIdentity, identity
 from course_utils.training.keep import run_config
 from course_utils.training.recipe import Recipe
+from course_utils.training.run import held_out_groups
 from course_utils.training.train import train
 
 RECIPE = Recipe('resnet10t', 1)
@@ -37,14 +38,25 @@ def test_an_edited_function_trains_again(pics, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv('COURSE_FRESH', raising=False)
     def run_of(source): return train(pics, replace(RECIPE, schedule=defined(source)), keep=True, quiet=True, device='cpu')
 
-    nought = run_of('def mine(done): return 0.')
+    zero = run_of('def mine(done): return 0.')
     mended = run_of('def mine(done): return 1.')
-    assert nought.learn is not None
+    assert zero.learn is not None
     assert mended.learn is not None
-    assert not np.array_equal(nought.probs, mended.probs)
+    assert not np.array_equal(zero.probs, mended.probs)
     again = run_of('\n# moved down, with a remark\ndef mine(done): return 1.')
     assert again.learn is None
     assert np.array_equal(again.probs, mended.probs)
+
+
+def test_trained_and_found_runs_know_the_modules(pics, tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
+    trained, found = (train(pics, RECIPE, keep=True, quiet=True, device='cpu') for _ in range(2))
+    assert found.learn is None
+    groups = pics.table.group.iloc[pics.valid]
+    assert len(set(groups)) > 1
+    for run in (trained, found): assert np.array_equal(run.groups, groups)
+    bare = replace(pics, table=pics.table.drop(columns='group'))
+    assert held_out_groups(bare) is None
 
 
 # ---- told apart ----

@@ -11,23 +11,23 @@ from course_utils.report.intervals import paired_difference_interval
 from course_utils.report.stats import Seeds
 from course_utils.techniques import ladder
 from course_utils.techniques.layer_groups import three_groups
-from course_utils.techniques.ladder import baseline, climb, climbed, found_rate, rungs, same_training, turned
+from course_utils.techniques.ladder import TOP, baseline, climb, climbed, found_rate, frozen_run, left_out, rate_of_fold, rungs, same_training
 from course_utils.techniques.lr_finder import Suggestion
 from course_utils.techniques.schedules import SGDR
 from course_utils.techniques.tta import symmetric_views, tta
 from course_utils.training.keep import describe
-from course_utils.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 CHANGED = {  # what each rung may change of the one below
     '+ augmentation': {'augment'},
-    '+ transfer': {'pretrained', 'freeze_epochs', 'epochs', 'batchnorm'},
+    '+ transfer': {'pretrained', 'is_frozen'},
+    '+ fine-tuning': {'is_frozen', 'freeze_stages', 'kept_views', 'augment'},
     '+ found rate': {'rate_rule'},
     '+ one-cycle': {'schedule'},
     '+ differential rates': {'spread'},
-    '+ TTA': {'views'},
-    '+ bigger model': {'arch'},
     '+ larger pictures': {'size'},
+    '+ TTA': {'views'},
+    '+ ensemble': {'is_ensemble'},
 }
 
 
@@ -58,25 +58,43 @@ def test_a_rung_changes_what_it_says_and_nothing_else():
 
 
 def test_a_rung_that_is_left_out_leaves_the_others_as_they_are():
-    assert difference(climbed('+ larger pictures', without=['+ TTA']), climbed('+ larger pictures')) == {'views'}
+    assert difference(climbed('+ TTA', without=['+ larger pictures']), climbed('+ TTA')) == {'size'}
     assert difference(climbed('+ one-cycle', without=['+ one-cycle']), climbed('+ found rate')) == set()
     with pytest.raises(CourseError, match="no rung '\\+ luck': there are baseline, "): climbed('+ luck')
 
 
-def test_every_rung_takes_the_same_epochs():
-    epochs = {name: rung.recipe.epochs + rung.recipe.freeze_epochs for name, rung in rungs().items()}
-    assert len(set(epochs.values())) == 1, epochs
+def test_without_augmentation_the_frozen_stages_see_the_plain_view():
+    assert climbed('+ fine-tuning').recipe.kept_views == 8
+    assert climbed('+ fine-tuning', without=['+ augmentation']).recipe.kept_views == 1
 
 
-def test_turned_rungs_leave_out_what_they_say():
-    t = turned()
-    assert t['transfer without augmentation'].recipe.augment is None
-    assert t['transfer without augmentation'].recipe.pretrained
-    assert t['differential rates without one-cycle'].recipe.schedule == 'constant'
-    assert t['differential rates without one-cycle'].spread
-    recipe = t['restarts in place of one-cycle'].recipe
+def test_stages_with_random_weights_are_not_frozen():
+    assert climbed('+ one-cycle', without=['+ transfer']).recipe.freeze_stages == 0
+
+
+def test_pictures_that_have_a_top_are_mirrored_alone(monkeypatch):
+    monkeypatch.setenv('COURSE_DATA', 'cats_dogs')
+    top = climbed(TOP)
+    assert top.recipe.kept_views == top.views == 2
+    names = [type(operation).__name__ for operation in climbed('+ augmentation').recipe.augment.transforms]
+    assert names == ['HorizontalFlip']
+
+
+def test_no_fine_tuning_takes_more_epochs_than_scratch(monkeypatch):
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu')
+    assert max(rung.recipe.epochs for rung in rungs().values()) == baseline().recipe.epochs
+
+
+def test_what_is_left_out():
+    variants = left_out()
+    assert variants['without one-cycle'].recipe.schedule == 'constant'
+    assert variants['without differential rates'].spread is None
+    recipe = variants['restarts in place of one-cycle'].recipe
     assert isinstance(recipe.schedule, SGDR)
     assert sum(recipe.schedule.cycles(recipe.epochs)) == recipe.epochs, 'it ends with a cycle'
+    for name, rung in variants.items():
+        technique = name.replace('without ', '+ ')
+        if technique in CHANGED: assert difference(rung, climbed(TOP)) <= CHANGED[technique] | {'kept_views'}
 
 
 def test_a_rung_trains_with_its_settings(monkeypatch):
@@ -84,37 +102,66 @@ def test_a_rung_trains_with_its_settings(monkeypatch):
     calls, real = [], ladder.train
     monkeypatch.setattr(ladder, 'train', lambda pics, recipe, **kw: calls.append(recipe) or real(pics, recipe, **kw))
     monkeypatch.setattr(ladder, 'found_rate', lambda *a, **kw: 2e-3)
-    plain = climb(climbed('+ differential rates'), seed=1, limit=100)
+    plain = climb(climbed('+ larger pictures'), seed=1, limit=100, fold=1)
     recipe, = calls
     assert recipe.lr_max == slice(2e-4, 2e-3)
     assert recipe.groups is three_groups
     assert recipe.seed == 1
     assert plain.config == dict(rate=2e-3)
-    with_views = climb(climbed('+ TTA'), seed=1, limit=100, trained=plain)
+    with_views = climb(climbed('+ TTA'), seed=1, limit=100, trained=plain, fold=1)
     assert len(calls) == 1, 'the same training is not made twice'
-    views = symmetric_views(quarters=False)
-    assert np.array_equal(with_views.probs, tta(with_views.model, load_pictures(size=32, limit=100), views)[0])
+    pics = load_pictures(size=48, limit=100, fold=1)
+    assert np.array_equal(with_views.probs, tta(with_views.model, pics, symmetric_views())[0])
     assert not np.allclose(with_views.probs, plain.probs)
     assert with_views.seconds > plain.seconds
-    alone = climb(climbed('+ TTA'), seed=1, limit=100)
+    alone = climb(climbed('+ TTA'), seed=1, limit=100, fold=1)
     assert len(calls) == 2, 'without the run below it is trained'
     assert np.array_equal(alone.probs, with_views.probs)
+
+
+def test_frozen_features_are_not_trained(monkeypatch):
+    monkeypatch.setattr(ladder, 'train', None)
+    run = climb(climbed('+ transfer'), limit=100)
+    assert run.model is None
+    assert np.allclose(run.probs.sum(1), 1)
+    assert np.array_equal(climb(climbed('+ transfer'), seed=3, limit=100).probs, run.probs), 'no seed decides anything'
+
+
+def test_every_rung_s_run_knows_its_seed():
+    "Else seeds of a frozen rung could not be paired with those of a trained one."
+    for name in ('+ transfer', '+ fine-tuning'):
+        assert climb(climbed(name), seed=3, limit=100).recipe.seed == 3
 
 
 def test_only_views_make_the_same_training():
     ladder_up = list(rungs().values())
     pairs = {rung.name: same_training(rung, below) for rung, below in zip(ladder_up[1:], ladder_up)}
-    assert [name for name, same in pairs.items() if same] == ['+ TTA']
+    assert [name for name, same in pairs.items() if same] == ['+ TTA', '+ ensemble']
     assert not same_training(climbed('+ differential rates'), climbed('+ TTA')), 'views cannot be taken away'
+
+
+def test_an_ensemble_is_the_mean_of_the_two():
+    lower = climb(climbed('+ TTA'), limit=100, fold=1, rate=1e-3)
+    both = climb(climbed('+ ensemble'), limit=100, fold=1, rate=1e-3, trained=lower)
+    pics = load_pictures(size=48, limit=100, fold=1)
+    frozen = frozen_run(pics, climbed('+ ensemble'))
+    assert np.allclose(both.probs, (lower.probs + frozen.probs) / 2)
+    assert both.seconds > lower.seconds
+
+
+def test_the_rate_is_the_median_over_folds(monkeypatch):
+    rates = {0: 1e-3, 1: 5e-3, 2: 2e-3}
+    monkeypatch.setattr(ladder, 'rate_of_fold', lambda rung, fold, *more: rates[fold])
+    assert found_rate(climbed('+ found rate'), range(3)) == 2e-3
+    assert found_rate(baseline(), range(3)) == 1e-3, 'the recipe says it'
 
 
 @pytest.mark.fault
 def test_found_rate_without_an_answer(monkeypatch):
-    pics = load_pictures(size=32, limit=100)
-    recipe = Recipe('regnetx_002', 1, bs=16)
-    assert 1e-6 < found_rate(pics, recipe, 'valley', n=20) < 1
-    monkeypatch.setattr(ladder, 'lr_find', lambda *a, **k: type('C', (), dict(suggest=lambda self: dict(valley=Suggestion(None, 'No answer.'))))())
-    assert found_rate(pics, recipe, 'valley') == 1e-3
+    rung = climbed('+ found rate')
+    assert 1e-7 < rate_of_fold(rung, 0, 100, None, n=20) < 1
+    monkeypatch.setattr(ladder, 'lr_find', lambda *a, **k: type('C', (), dict(suggest=lambda self: dict(minimum=Suggestion(None, 'No answer.'))))())
+    assert rate_of_fold(rung, 0, 100, None) == 1e-3
 
 
 @pytest.mark.fault
@@ -126,7 +173,7 @@ from pathlib import Path
 from dataclasses import replace
 from data_scripts.experiments import engine, measure as M
 runs = M.EXPERIMENTS['ladder'].trials()
-runs = {{k: replace(runs[k], limit=100) for k in ('baseline, seed 0', '+ transfer, seed 0', '+ differential rates, seed 0', '+ TTA, seed 0')}}
+runs = {{k: replace(runs[k], limit=100) for k in ('baseline, fold 0', '+ transfer, fold 0', '+ larger pictures, fold 0', '+ TTA, fold 0')}}
 print('go', flush=True)
 engine.measure('ladder', runs, M.measure_rung, Path({path!r}))
 '''

@@ -297,7 +297,8 @@ def test_sigkill_of_jupyter_loses_nothing(home, tmp_path, killed):
         id, told = lab.api('kernels', 'POST')['id'], []
         client = BlockingKernelClient(connection_file=str(next((lab.home/'runtime').glob(f'kernel-{id}.json'))))
         client.load_connection_file()
-        client.start_channels()
+        # Without heartbeats: with them a kernel that is silent for a second counts as dead.
+        client.start_channels(hb=False)
         client.wait_for_ready(60)
         client.execute(IN_A_NOTEBOOK)
         def listen(timeout):

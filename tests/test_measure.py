@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
-from course_utils.report.results import measured, measured_on
+from course_utils.report.results import measured, measured_on, measured_regime
 from course_utils.report.stats import Seeds, gains, verdict
 from course_utils.techniques.transfer import article_head, frozen_features, linear_head
 from course_utils.training.recipe import Recipe
@@ -113,7 +113,7 @@ def test_the_command_says_what_there_is_and_what_it_did(monkeypatch):
 
 # ---- the experiments ----
 
-@pytest.mark.parametrize('name', ['schedules', 'rates', 'transfer'])
+@pytest.mark.parametrize('name', ['transfer', 'newer'])
 def test_an_experiment_measures_what_it_says(name, tmp_path):
     experiment = M.EXPERIMENTS[name]
     trials = {key: trial for key, trial in experiment.trials().items() if trial.seed == 0}
@@ -126,19 +126,7 @@ def test_an_experiment_measures_what_it_says(name, tmp_path):
     by_arm = measured(name)
     assert {arm.removesuffix(', ensemble') for arm in by_arm} == {trial.arm for trial in trials.values()}
     assert 'Measured on solar' in measured_on(name)
-
-
-def test_snapshots_are_measured_too(tmp_path):
-    trials = M.EXPERIMENTS['schedules'].trials()
-    trials = {key: trials[key] for key in ('SGDR ×2, seed 0', 'one-cycle, seed 0')}
-    measure('schedules', trials, M.measure_schedule, tmp_path/'schedules.json', quiet)
-    r = kept(tmp_path/'schedules.json')['SGDR ×2, seed 0']
-    assert len(r['ensemble_right']) == len(r['right'])
-    assert r['snapshots_at'] == [1, 3]
-    by_arm = measured('schedules')
-    assert set(by_arm) == {'SGDR ×2', 'SGDR ×2, ensemble', 'one-cycle'}
-    assert by_arm['SGDR ×2, ensemble'].right[0].tolist() == [int(v) for v in r['ensemble_right']]
-    assert by_arm['SGDR ×2, ensemble'].loss[0].tolist() == r['ensemble_loss']
+    assert measured_regime(name).startswith('Trained so: pictures of 32 px, ')
 
 
 def test_a_share_is_a_share_and_takes_the_same_steps(monkeypatch):
@@ -190,12 +178,40 @@ def test_measured_keeps_to_the_seeds_all_have(tmp_path):
     assert by_arm['a'].right[1].tolist() == [int(v) for v in runs['a, seed 2']['right']]
     assert measured('nothing') == {}
     assert 'Not measured yet' in measured_on('nothing')
+    assert measured_regime('nothing') == ''
+
+
+def test_measured_joins_folds(tmp_path):
+    "Each fold judges other pictures, as many as it has: they stand beside one another, with their folds and their groups."
+    runs = {}
+    for arm, fold, right, groups in (('a', 0, '110', [1, 1, 2]), ('a', 1, '01', [3, 3]), ('b', 1, '11', [3, 3]), ('b', 0, '000', [1, 1, 2])):
+        settings = dict(arm=arm, seed=fold, fold=fold)
+        runs[f'{arm}, fold {fold}'] = dict(right=right, loss=[.5] * len(right), groups=groups, seconds=1., settings=settings,
+                                           data='solar abc', device='CPU', versions=dict(torch='2'), date='2026-01-01')
+    (tmp_path/'y.json').write_text(json.dumps(dict(runs=runs)))
+    by_arm = measured('y')
+    assert by_arm['a'].right.tolist() == [[1, 1, 0, 0, 1]]
+    assert by_arm['b'].right.tolist() == [[0, 0, 0, 1, 1]]
+    assert by_arm['b'].folds.tolist() == [0, 0, 0, 1, 1]
+    assert by_arm['b'].groups.tolist() == [1, 1, 2, 3, 3]
+    assert gains(by_arm, 'a').gain.item() == pytest.approx(-1 / 5)
+    assert '5 pictures, each held out once, in 2 folds' in measured_on('y')
+    del runs['b, fold 1']
+    (tmp_path/'y.json').write_text(json.dumps(dict(runs=runs)))
+    assert '3 pictures, each held out once, in 1 folds' in measured_on('y'), 'a fold that is being measured does not count'
+
+
+def test_over_folds_every_picture_is_held_out_once():
+    trials = [trial for trial in M.EXPERIMENTS['ladder'].trials().values() if trial.arm == 'baseline']
+    held_out = [path for trial in trials for path in trial.pictures().table.query("split == 'valid'").path]
+    assert len(held_out) == len(set(held_out))
+    assert {trial.seed for trial in trials} == {trial.fold for trial in trials}
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(.05, .95), st.integers(0, 10**6))
 def test_gains_are_paired(p, seed):
-    "The same answers give no gain, whatever their spread, and an interval around nought that is not certain; swapping the two swaps the sign."
+    "The same answers give no gain, whatever their spread, and an interval around zero that is not certain; swapping the two swaps the sign."
     rng = np.random.default_rng(seed)
     make = lambda: Seeds((rng.random((3, 50)) < p).astype(float), rng.random((3, 50)), 1.)
     a, b = make(), make()
@@ -208,4 +224,4 @@ def test_gains_are_paired(p, seed):
 
 
 def test_verdict():
-    assert (verdict(.01, .02), verdict(-.02, -.01), verdict(-.01, .02)) == ('better', 'worse', 'not told apart')
+    assert (verdict(.01, .02), verdict(-.02, -.01), verdict(-.01, .02)) == ('better', 'worse', 'not clear')

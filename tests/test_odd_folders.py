@@ -82,8 +82,8 @@ def test_pictures_of_one_brightness_are_of_one_kind(tmp_path):
     with pytest.raises(CourseError, match='24 bright|18 bright'): domains(replace(pics, x=np.full_like(pics.x, 100)))
 
 
-def test_a_rival_that_is_better_keeps_its_interval_below_nought():
-    "Lesson 07 cut the intervals of differences at nought, as those of shares."
+def test_a_rival_that_is_better_keeps_its_interval_below_zero():
+    "Lesson 07 cut the intervals of differences at zero, as those of shares."
     namespace = dict(np=np, differences_interval=differences_interval)
     [source] = [c.source for c in nbformat.read(ROOT/'nbs/07_gradcam.ipynb', 4).cells if 'def difference_with_interval' in c.source]
     [function] = [node for node in ast.parse(source).body if getattr(node, 'name', '') == 'difference_with_interval']

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 # A room imports only from rooms of a lower floor, and within itself.
 FLOORS = [
     ['config'], ['show'], ['data'], ['models'], ['training'], ['techniques'], ['report'], ['explorers'],
-    ['advice', 'classroom', 'machine'], ['data_scripts'],
+    ['advice', 'classroom', 'machine', 'publish'], ['data_scripts'],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -1,5 +1,6 @@
 "Scaling: what is counted is right, what is cut still fits, and the smallest that is enough is chosen with its doubt."
 import json, math
+from types import SimpleNamespace
 
 import numpy as np, pandas as pd, pytest, timm, torch
 from hypothesis import given, settings, strategies as st
@@ -12,8 +13,9 @@ from course_utils.explorers.scaling import scaling_explorer
 from course_utils.models import PACKAGED, count, create_model
 from course_utils.techniques import scaling
 from course_utils.report.intervals import paired_difference_interval
+from course_utils.report.scaling_results import scaling_in_words, scaling_measured, scalings_measured
 from course_utils.report.stats import relative_change
-from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, by_variant, costs, macs, milliseconds, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
+from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, costs, macs, milliseconds, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
 from course_utils.training.learner import build_model
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
@@ -226,7 +228,7 @@ def test_relative_change():
     with pytest.raises(CourseError, match='same pictures'): relative_change(small, small[:, :5])
 
 def test_the_interval_of_relative_change_covers():
-    "Of 200 pairs without any true difference, about 95 in 100 intervals hold nought."
+    "Of 200 pairs without any true difference, about 95 in 100 intervals hold zero."
     rng = np.random.default_rng(1)
     hold = [low <= 0 <= high for low, high in (relative_change(*rng.gamma(2, size=(2, 300)), n=400, seed=k)[1:] for k in range(200))]
     assert .9 <= np.mean(hold) <= .99
@@ -234,42 +236,82 @@ def test_the_interval_of_relative_change_covers():
 
 # ---- explorer ----
 
-def a_table(n=4):
-    return pd.DataFrame({f'model {k}': dict(parameters=1e6 * (k + 1), macs=2e7 * (k + 1), saved_mb=9. * k + 1, forward_ms=.2 * (k + 1), step_ms=5 - k, valid_accuracy=.7 + .05 * k,
-                                            low=.66 + .05 * k, high=.74 + .05 * k) for k in range(n)}).T
+def a_run(seconds, losses):
+    history = pd.DataFrame(dict(valid_loss=losses, valid_accuracy=[1 - loss for loss in losses]))
+    return SimpleNamespace(seconds=seconds, history=history)
 
-def test_explorer_goes_by_cost():
-    e = scaling_explorer(a_table())
-    shown = [e.draw_at(model=k) for k in range(4)]
-    assert [s.split(':')[0] for _, s in shown] == ['model 3', 'model 2', 'model 1', 'model 0']
-    assert '85.0% (95 % interval 81.0% to 89.0%)' in shown[0][1]
-    assert '4.00 million parameters' in shown[0][1]
-    pictures = [p for p, _ in shown]
-    changed = [np.flatnonzero((pictures[0] != p).any((1, 2))) for p in pictures[1:]]
-    assert all(len(c) for c in changed), 'another row is marked'
-    assert len({p.shape for p in pictures}) == 1
-    with pytest.raises(CourseError, match='at least two'): scaling_explorer(a_table(1))
+def test_the_same_seconds_are_fewer_epochs_of_a_costlier_network():
+    e = scaling_explorer(dict(small=a_run(10., [.5, .4, .3, .35]), large=a_run(40., [.6, .45, .25, .2])))
+    says = {share: e.draw_at(share=share)[1] for share in (5, 25, 100)}
+    assert says[25].startswith('After 10 s: ')
+    assert 'small 4 epochs, loss 0.350, accuracy 65.0%' in says[25]
+    assert 'large 1 epochs, loss 0.600' in says[25]
+    assert 'large 4 epochs, loss 0.200' in says[100]
+    assert says[5].count('has not finished its first epoch') == 2
+
+def test_the_picture_moves_with_the_seconds():
+    e = scaling_explorer(dict(small=a_run(10., [.5, .4, .3]), large=a_run(40., [.6, .45, .25])))
+    pictures = [e.draw_at(share=share)[0] for share in (25, 50, 100)]
+    assert len({picture.tobytes() for picture in pictures}) == 3
+    assert len({picture.shape for picture in pictures}) == 1
+
+def test_one_curve_and_too_many_are_refused():
+    with pytest.raises(CourseError, match='at least two'): scaling_explorer(dict(one=a_run(1., [1.])))
+    with pytest.raises(CourseError, match='at most 6'): scaling_explorer({str(k): a_run(1., [1.]) for k in range(7)})
 
 
-# ---- measured over seeds ----
+# ---- measured by folds ----
 
+@pytest.mark.slow
 def test_measure_scaling(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     runs = M.EXPERIMENTS['scaling'].trials()
     assert len(runs) == 2 * (len(axes_of(32)) + len(M.TUNED))
-    some = {k: v for k, v in runs.items() if v.labels['variant'] in ('half the pictures', 'half as deep', 'larger pictures', 'Lite0, half as deep')}
-    path = tmp_path/'scaling.json'
-    assert engine.measure('scaling', some, M.measure_scaling, path, say=lambda *a, **k: None) == len(some) == 8
-    kept = json.loads(path.read_text())['runs']
-    scratch, tuned = by_variant(kept, 'from scratch'), by_variant(kept, 'fine-tuned')
-    assert set(scratch) == {'half the pictures', 'half as deep', 'larger pictures'}
-    assert set(tuned) == {'Lite0, half as deep'}
-    v = scratch['half as deep']
-    assert v['right'].shape == v['loss'].shape == (2, len(load_pictures('solar', size=32, limit=160).valid))
-    assert scratch['larger pictures']['macs'] > scratch['half as deep']['macs']
-    assert v['parameters'] < scratch['half the pictures']['parameters']
-    del kept['from scratch, half as deep, seed 1']
-    assert by_variant(kept, 'from scratch')['half the pictures']['right'].shape[0] == 1, 'only seeds that all have'
-    del kept['from scratch, half as deep, seed 0']
-    kept['from scratch, half as deep, seed 7'] = dict(kept['from scratch, larger pictures, seed 0'], settings=dict(kept['from scratch, larger pictures, seed 0']['settings'], seed=7, variant='half as deep'))
-    assert by_variant(kept, 'from scratch') == {} == by_variant({}, 'from scratch')
+    some = {k: v for k, v in runs.items() if v.labels['variant'] in ('half the pictures', 'half as deep', 'base') and v.fold == 0}
+    assert engine.measure('scaling', some, M.measure_scaling, tmp_path/'scaling.json', say=lambda *a, **k: None) == len(some) == 3
+    table = scaling_measured()
+    assert list(table.index) == [('from scratch', 'half the pictures'), ('from scratch', 'half as deep')]
+    half = table.loc['from scratch', 'half as deep']
+    assert half.parameters < table.parameters['from scratch', 'half the pictures']
+    assert 0 <= half.train_accuracy <= 1
+
+
+def scaling_rows(shares, folds=4, n=160):
+    "Rows of the measurement: setting → share named right."
+    rng = np.random.default_rng(0)
+    runs = {}
+    for fold in range(folds):
+        for place, (setting, share) in enumerate(shares.items()):
+            runs[f'{setting}, fold {fold}'] = dict(
+                settings=dict(arm=setting, seed=fold, fold=fold), parameters=1000 * (place + 1), macs=5000, train_accuracy=.9, seconds=1.,
+                right=''.join(f'{value:d}' for value in np.arange(n) < share * n), loss=(1 - share + .01 * rng.random(n)).tolist(),
+                groups=(np.arange(n) % 16 + 100 * fold).tolist(), data='solar abc', device='CPU', versions=dict(torch='2'), date='2026-01-01')
+    return runs
+
+SCALED_SHARES = {'from scratch, base': .7, 'from scratch, deeper': .8, 'fine-tuned, Lite0': .8, 'fine-tuned, Lite0, half as deep': .7,
+                 'fine-tuned, Lite2': .8}
+
+def test_variants_are_compared_with_the_base_of_their_kind(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    (tmp_path/'scaling.json').write_text(json.dumps(dict(runs=scaling_rows(SCALED_SHARES))))
+    table = scaling_measured()
+    assert table.gain.to_dict() == pytest.approx({('from scratch', 'deeper'): .1, ('fine-tuned', 'Lite0, half as deep'): -.1, ('fine-tuned', 'Lite2'): 0})
+    assert table.parameters['from scratch', 'deeper'] == 2000
+    words = scaling_in_words(table).splitlines()
+    assert words[0].startswith('From scratch, against base. Better: deeper, accuracy +10.0%')
+    assert words[1].startswith('Fine-tuned, against Lite0. Worse: Lite0, half as deep')
+    assert 'No clear difference: Lite2' in words[1]
+    assert list(scalings_measured()) == ['solar cells']
+
+def test_scaling_that_is_not_measured_by_folds_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    assert scalings_measured() == {}
+    assert scaling_in_words(scaling_measured()) == ''
+    just_begun = scaling_rows({'from scratch, deeper': .8}, folds=1)
+    (tmp_path/'scaling.json').write_text(json.dumps(dict(runs=just_begun)))
+    assert scaling_measured().empty
+    old = scaling_rows(SCALED_SHARES)
+    for row in old.values(): del row['settings']['fold']
+    (tmp_path/'scaling.json').write_text(json.dumps(dict(runs=old)))
+    assert scaling_measured().empty

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt, nbformat, numpy as np, pytest, torch
 from fastai.callback.core import CancelFitException
 from fastai.callback.schedule import SchedCos
 from fastai.callback.tracker import EarlyStoppingCallback, ReduceLROnPlateau, SaveModelCallback
+from fastai.optimizer import Adam
 from hypothesis import given, settings, strategies as st
 
 from course_utils.config import CourseError
@@ -19,7 +20,7 @@ from course_utils.techniques.schedules import (SGDR, EarlyStopping, ReduceOnPlat
                                                cycle_position, ensemble_of, plateau, sgdr, staircase, stops_after)
 from course_utils.training.keep import describe
 from course_utils.training.learner import make_learner
-from course_utils.training.recipe import Recipe
+from course_utils.training.recipe import Recipe, body_and_head
 from course_utils.training.train import fit, train
 
 S = torch.optim.lr_scheduler
@@ -146,12 +147,23 @@ def test_run_is_fastai_s_sgdr_away_from_restarts(pics, cycles, length, mult):
     assert np.allclose(our_rates, np.array(theirs.recorder.lrs)[no_restart], atol=1e-3 * 1e-5)
 
 
-def test_fastai_divides_by_nought_where_we_do_not(pics):
+def test_fastai_divides_by_zero_where_we_do_not(pics):
     learn = learner(pics)
     with pytest.raises(ZeroDivisionError): learn.fit_sgdr(2, 1, cycle_mult=1)
     fit(learn, 2, 1e-3, SGDR(1, 1))
     n = len(learn.dls.train)
     assert [s for s, lr in enumerate(learn.recorder.lrs) if lr == 1e-3] == [0, n]
+
+
+def test_fastai_s_third_cycle_begins_at_zero_where_ours_is_at_the_peak(pics):
+    "`fit_sgdr` with its default multiplier, in fastai 2.8.7. Should fastai mend it, lesson 04 has a sentence to change."
+    theirs = learner(pics)
+    theirs.fit_sgdr(3, 1, 1e-3)
+    ours = learner(pics)
+    fit(ours, 7, 1e-3, SGDR(1, 2))
+    third = 3 * len(ours.dls.train)  # after cycles of one and of two epochs
+    assert theirs.recorder.lrs[third] == pytest.approx(0, abs=1e-12)
+    assert ours.recorder.lrs[third] == 1e-3
 
 
 # ---- the property ----
@@ -466,6 +478,35 @@ def test_fastai_s_callback_changes_nothing_with_a_torch_optimizer(pics):
     learn = learner(pics)
     learn.fit(3, 1e-2, cbs=[ReduceLROnPlateau(patience=1, min_delta=9)])
     assert set(learn.recorder.lrs) == {1e-2}
+
+
+RATES = [1e-4, 1e-2]  # of body and head
+
+
+def rates_after(learn, callback) -> list:
+    "Of body and head after two epochs, the second of which is a plateau."
+    learn.fit(2, np.array(RATES), cbs=[callback])
+    return [hyper['lr'] for hyper in learn.opt.hypers]
+
+
+def test_fastai_s_floor_lifts_a_group_below_it(pics, capsys):
+    "`min_lr` in fastai 2.8.7. Should fastai mend it, lesson 05 has a sentence and a cell to change."
+    learn = learner(pics, groups=body_and_head)
+    learn.opt_func = Adam
+    body, head = rates_after(learn, ReduceLROnPlateau(patience=1, min_delta=9, min_lr=1e-3))
+    assert body == pytest.approx(10 * RATES[0]), 'ten times as fast as before'
+    assert head == pytest.approx(RATES[1] / 10)
+    assert 'reducing lr' in capsys.readouterr().out
+
+
+class WithFloor(EveryEpoch):
+    low = .5
+
+
+def test_our_floor_lifts_no_group(pics):
+    "It is a share of what the schedule gives, the same for all groups."
+    run = run_of(pics, 4, lr_max=RATES, schedule='constant', groups=body_and_head, callbacks=(WithFloor,))
+    assert [hyper['lr'] for hyper in run.learn.opt.hypers] == pytest.approx([.5 * rate for rate in RATES])
 
 
 # ---- designer ----

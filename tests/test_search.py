@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.explorers.search import search_explorer
-from course_utils.techniques import search as S
-from course_utils.techniques.search import (Report, best_score, choosing, finished, hold_out, median_rule, open_storage,
-                                            open_study, random_sampler, right_on, search, storage_address, tpe_sampler)
+from course_utils.techniques.search import Report, choosing, hold_out, median_rule, open_study, random_sampler, right_on, search, tpe_sampler
+from course_utils.techniques.search_storage import open_storage, storage_address
+from course_utils.techniques.search_trials import DONE, best_score, finished
 from course_utils.training.learner import make_learner
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
@@ -47,7 +47,7 @@ def in_memory(n, sampler=random_sampler, seed=0):
     search(study, objective, n, quiet=True)
     return params(study)
 
-def params(study, states=S.DONE): return sorted((t.params['x'], t.params['y']) for t in study.get_trials(states=states))
+def params(study, states=DONE): return sorted((t.params['x'], t.params['y']) for t in study.get_trials(states=states))
 
 def states(study): return [t.state.name for t in study.trials]
 
@@ -76,6 +76,30 @@ def test_a_seed_that_is_used_again_repeats_its_draws(path):
     drawn = params(study_at(path))
     assert len(drawn) == 6
     assert len(set(drawn)) == 3
+
+def tpe_draws(n_running=0, **settings) -> list:
+    "What Optuna's TPE draws in 30 trials, where a killed worker has left some that are marked as running."
+    study = optuna.create_study(direction='maximize', sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=5, **settings))
+    share = optuna.distributions.FloatDistribution(0, 1)
+    left = optuna.trial.create_trial(state=TrialState.RUNNING, params=dict(x=.9, y=.5), distributions=dict(x=share, y=share))
+    for _ in range(n_running): study.add_trial(left)
+    study.optimize(objective, 30)
+    return [(t.params['x'], t.params['y']) for t in study.get_trials(states=DONE)]
+
+def test_tpe_believes_a_trial_that_a_killed_worker_left_running():
+    "Optuna 5.0's `constant_liar`, on by default: no result is lost, but it is not the same search. Lesson 11 says so."
+    undisturbed = tpe_draws()
+    disturbed = tpe_draws(n_running=1)
+    assert len(disturbed) == len(undisturbed) == 30, 'the dead trial is not counted'
+    assert disturbed[:5] == undisturbed[:5], 'drawn at random, before it learns from scores'
+    assert disturbed[5:] != undisturbed[5:]
+    assert tpe_draws(1, constant_liar=False) == tpe_draws(0, constant_liar=False)
+
+@pytest.mark.filterwarnings('ignore::optuna.exceptions.ExperimentalWarning')
+def test_tpe_draws_settings_together():
+    "Optuna 5.0's default for one goal. Lesson 11 says so."
+    assert tpe_draws() == tpe_draws(multivariate=True)
+    assert tpe_draws() != tpe_draws(multivariate=False)
 
 def test_seeds_differ(): assert not set(in_memory(5, seed=0)) & set(in_memory(5, seed=1))
 

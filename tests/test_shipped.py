@@ -8,7 +8,8 @@ from PIL import Image
 from course_utils.config import CourseError
 from course_utils.data.decode import Found
 from course_utils.data.pictures import Pictures, load_pictures
-from course_utils.techniques.export import classify, cpu_copy, export
+from course_utils.techniques.answer import classify
+from course_utils.techniques.export import CONTRACT, cpu_copy, export
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import RESIZE, DataFacts, Run, predict
 from course_utils.training.train import train
@@ -78,9 +79,10 @@ def test_export_asks_the_run(run, pics, tmp_path):
     "Three ways to call it."
     first, second, third = export(run, tmp_path), export(run, pics, tmp_path), export(run, tmp_path, name='mine')
     facts = facts_in(first['onnx'])
-    assert facts == facts_in(second['onnx']) == facts_in(third['onnx']) == json.loads(first['json'].read_text(encoding='utf-8'))
-    assert facts | dict(arch='', prepare='') == dict(
-        labels=['beta', 'gamma'], size=64, mean=list(run.data.mean), std=list(run.data.std), grey_range=None, resize=RESIZE, arch='', prepare='')
+    assert facts == facts_in(third['onnx']) == json.loads(first['json'].read_text(encoding='utf-8'))
+    known = dict(labels=['beta', 'gamma'], size=64, mean=list(run.data.mean), std=list(run.data.std), grey_range=None, resize=RESIZE, contract=CONTRACT)
+    assert facts | known == facts
+    assert facts_in(second['onnx']) | known == facts_in(second['onnx'])
     assert third['onnx'].name == 'mine.onnx'
     assert max(files['difference'] for files in (first, second, third)) < 1e-5
 

@@ -11,7 +11,7 @@ from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
 from course_utils.techniques.augment import pipeline
 from course_utils.training.keep import fingerprint
-from course_utils.training.learner import make_learner
+from course_utils.training.learner import has_bf16, make_learner
 from course_utils.training.recipe import Recipe, body_and_head
 from course_utils.training.run import predict
 from course_utils.training.train import fit, train
@@ -292,13 +292,31 @@ def test_killed_run_leaves_nothing(tmp_path):
     assert kept_runs(tmp_path) == [WHOLE], 'left alone, it keeps one'
 
 
+def test_a_processor_trains_in_float32(pics, monkeypatch):
+    "Even where a GPU beside it, or the processor itself, has bfloat16: autocast on a processor without it is much slower."
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation=True: True)
+    learn = make_learner(pics, RECIPE, quiet=True, device='cpu')
+    seen = set()
+    learn.model.register_forward_hook(lambda model, inputs, output: seen.add((torch.is_autocast_enabled('cpu'), output.dtype)))
+    fit(learn, 1)
+    assert seen == {(False, torch.float32)}
+
+
+def test_a_gpu_that_only_emulates_bf16_does_without(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation=True: including_emulation)
+    assert not has_bf16(torch.device('cuda'))
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation=True: True)
+    assert has_bf16(torch.device('cuda'))
+    assert not has_bf16(torch.device('cpu'))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU on this machine: bfloat16 is checked where there is one')
 def test_on_a_gpu(pics):
     learn = make_learner(pics, RECIPE, quiet=True)
     seen = set()
     learn.model.register_forward_hook(lambda model, inputs, output: seen.add((output.device.type, output.dtype)))
     fit(learn, 1)
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    dtype = torch.bfloat16 if has_bf16(torch.device('cuda')) else torch.float32
     assert seen == {('cuda', dtype)}
     assert next(learn.model.parameters()).dtype == torch.float32
     assert np.isfinite(learn.history.rows[-1]['valid_loss'])

@@ -7,7 +7,7 @@ from nbclient import NotebookClient
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from course_utils.advice import recommend
+from course_utils.advice import command, recommend
 from course_utils.advice.example import example_folder
 from course_utils.advice.findings import Finding, flips
 from course_utils.advice.notebook import recipe_notebook, write_recipe_notebook
@@ -17,7 +17,9 @@ from course_utils.data.decode import Found, read_picture
 from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.models import create_model
 from course_utils.techniques.copies import copies_found, leave_out
-from course_utils.techniques.export import cpu_copy, export, standalone
+from course_utils.techniques.answer import calibrated, open_model, standalone
+from course_utils.techniques.deep_features import DeepClassifier
+from course_utils.techniques.export import cpu_copy, export
 from course_utils.techniques.imbalance import BalancedLoss
 from course_utils.techniques.near_duplicates import dhash, distances, leaked, near_duplicates
 from course_utils.training.recipe import Recipe
@@ -210,14 +212,14 @@ def test_tiny_and_imbalanced(advised):
     assert 'leakage' not in advised.troubles
     assert '30' in advised['balance'].found
     assert advised.recipe.callbacks == (BalancedLoss,)
-    assert advised.recipe.epochs == 0 < advised.recipe.freeze_epochs
+    assert advised.plan.folds == 0, 'on so few pictures fine-tuning is not tried'
 
 
 def test_grey(tmp_path):
     advice = recommend(folder_of(tmp_path/'grey', dict(waves=40, plain=40), grey=True), write=False)
     assert advice['colour'].level == 'note'
     assert '100%' in advice['colour'].found
-    assert 'RGB shift' not in advice.plan.operations
+    assert advice.recipe.kept_views == 2
     assert not {'leakage', 'balance', 'two names', 'unreadable'} & set(advice.troubles)
 
 
@@ -254,10 +256,11 @@ def test_too_many_leaks_stay(n, leaky, capsys):
 
 
 def test_a_clean_folder_gives_no_alarm(tmp_path):
-    advice = recommend(folder_of(tmp_path/'clean', dict(one=130, two=130)), write=False)
+    advice = recommend(folder_of(tmp_path/'clean', dict(one=140, two=140)), write=False)
     assert not advice.troubles, advice
     assert not len(advice.pairs), advice
-    assert advice.plan.operations['horizontal flip']
+    assert advice.plan.folds, 'with 200 training pictures and more, fine-tuning is tried'
+    assert advice.recipe.kept_views == 2
     assert not advice.recipe.callbacks
 
 
@@ -269,7 +272,7 @@ def test_flips(classes, may_flip): assert (flips(classes).level != 'trouble') ==
 def test_a_name_cannot_break_the_notebook():
     "Not as Markdown, not as a cell of its own, not as a placeholder."
     name = '=== code\n$size `x` $ ${arch} # %% ]( <b>'
-    plan = Plan(Recipe('a', 1, freeze_epochs=2, lr_max=.1, bs=16), size=64, operations={}, minutes=1)
+    plan = Plan(Recipe('a', 1, freeze_stages=2, lr_max=.1, bs=16), size=64, folds=0, minutes=1)
     nb, usual = [recipe_notebook(n, [Finding('x', 'fine', n, n, n)], plan) for n in (name, 'cats')]
     code = lambda notebook: [cell.source for cell in notebook.cells if cell.cell_type == 'code']
     assert [c.cell_type for c in nb.cells] == [c.cell_type for c in usual.cells]
@@ -324,6 +327,7 @@ def check_beats_the_majority(nb):
     outputs = [output for cell in nb.cells for output in cell.get('outputs', [])]
     printed = '\n'.join(o.text for o in outputs if o.output_type == 'stream' and o.name == 'stdout')
     percent = lambda start: float(printed.split(start)[1].split('%')[0])
+    assert printed.index('Frozen: accuracy') < printed.index('Fine-tuning')
     assert percent('\nAccuracy ') > percent('most frequent class: ')
     assert 'Largest difference from the model' in printed
 
@@ -335,13 +339,60 @@ def ran(advised): return executed(advised)
 def test_the_notebook_runs_and_beats_the_majority(ran): check_beats_the_majority(ran)
 
 
-@pytest.mark.parametrize('trouble', ['colour', 'leakage'])
-def test_so_do_those_of_other_folders(trouble, leaky, tmp_path):
-    if trouble == 'leakage': place = shutil.copytree(leaky, tmp_path/'leaky')
-    else: place = folder_of(tmp_path/'grey', dict(waves=60, plain=60), grey=True)
+def test_so_does_that_of_another_folder(leaky, tmp_path):
+    place = shutil.copytree(leaky, tmp_path/'leaky')
     advice = recommend(place)
-    assert advice[trouble].level in ('trouble', 'note')
+    assert advice['leakage'].level in ('trouble', 'note')
     check_beats_the_majority(executed(advice))
+
+
+# ---- in one command ----
+
+def test_one_command_leads_from_the_folder_to_the_page(tmp_path, capsys):
+    place = folder_of(tmp_path/'grey', dict(waves=60, plain=60), grey=True)
+    command.main([str(place), '--minutes', '.3', '--run'])
+    printed = capsys.readouterr().out
+    assert '! colour' in printed or '✗ colour' in printed
+    check_beats_the_majority(nbformat.read(place/'recipe.ipynb', 4))
+    assert (tmp_path/'grey-published'/'page'/'index.html').is_file()
+    assert (tmp_path/'grey-published'/'space'/'app.py').is_file()
+    assert str(tmp_path/'grey-published'/'page') in printed
+
+
+def notebook_in(folder, *sources):
+    "A notebook of code cells."
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbformat.write(notebook, folder/'recipe.ipynb')
+    return folder/'recipe.ipynb'
+
+
+def test_what_a_cell_prints_is_told(tmp_path, capsys):
+    seconds = command.run_recipe(notebook_in(tmp_path, "import os\nprint('in', os.getcwd())", '6 * 7'))
+    assert capsys.readouterr().out == f'in {tmp_path.resolve()}\n'
+    assert seconds > 0
+    assert nbformat.read(tmp_path/'recipe.ipynb', 4).cells[1].outputs[0].data['text/plain'] == '42'
+
+
+@pytest.mark.fault
+def test_a_cell_that_fails_is_one_sentence(tmp_path):
+    notebook = notebook_in(tmp_path, "print('before')", "raise ValueError('no such class')", "print('after')")
+    with pytest.raises(CourseError, match=r'has stopped \(ValueError: no such class\): open .*recipe.ipynb'): command.run_recipe(notebook)
+    cells = nbformat.read(notebook, 4).cells
+    assert cells[0].outputs[0].text == 'before\n'
+    assert cells[1].outputs[0].ename == 'ValueError'
+    assert not cells[2].outputs
+
+
+def test_without_run_the_recipe_waits(advised, monkeypatch, capsys):
+    monkeypatch.setattr(command, 'recommend', lambda folder, minutes: advised)
+    monkeypatch.setattr(command, 'run_recipe', lambda path: pytest.fail('it was run'))
+    command.main(['somewhere'])
+    assert 'or add --run' in capsys.readouterr().out
+
+
+@pytest.mark.fault
+def test_no_minutes_are_refused():
+    with pytest.raises(CourseError, match='a number above 0'): command.main(['somewhere', '--minutes', '0'])
 
 
 BLOCK = '''
@@ -362,11 +413,12 @@ def test_the_plain_cell_needs_neither_torch_nor_the_course(ran, tiny, tmp_path):
     (tmp_path/'model.onnx').write_bytes((tiny/'model.onnx').read_bytes())
     subprocess.run([sys.executable, 'plain.py'], cwd=tmp_path, check=True)
     labels, probs = json.loads((tmp_path/'answers.json').read_text())
-    model = create_model('tf_efficientnet_lite0', 2, pretrained=False)
+    model = DeepClassifier(create_model('tf_efficientnet_lite0', pretrained=False), 2)
     model.load_state_dict(torch.load(tiny/'model.pt', weights_only=True))
-    x = np.stack([read_picture(f, 64)[0] for f in files])
+    x = np.stack([read_picture(f, 96)[0] for f in files])
     assert labels == sorted([RED, BLUE])
-    assert np.abs(np.array(probs) - probabilities(model, x)).max() <= 1e-4
+    expected = calibrated(np.log(probabilities(model, x)), open_model(tiny/'model.onnx')[1])
+    assert np.abs(np.array(probs) - expected).max() <= 1e-4
 
 
 def test_the_block_blocks():

@@ -8,15 +8,16 @@ import pandas as pd
 from course_utils.advice.findings import LEVEL_SIGNS, Finding, all_findings
 from course_utils.advice.notebook import recipe_notebook, write_recipe_notebook
 from course_utils.advice.plan import Plan, make_plan
+from course_utils.advice.series import find_leak
 from course_utils.config import CourseError, data_dir, profile
 from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.data.sources import is_table
-from course_utils.show.html import LEFT, LINE_BREAK, TOP, cell, element, frame, join, table
+from course_utils.show.html import LEFT, LINE_BREAK, ALIGN_TOP, cell, element, frame, join, table
 from course_utils.show.words import plural
 from course_utils.techniques.near_duplicates import near_pairs
 from course_utils.training.recipe import Recipe
 
-CELL_STYLE = f'{LEFT};{TOP}'
+CELL_STYLE = f'{LEFT};{ALIGN_TOP}'
 ADVICE_COLUMNS = ('looked at', 'found', 'what it means', 'what the recipe does')
 
 
@@ -82,7 +83,7 @@ def finding_row(finding: Finding) -> tuple:
 def recommend(
     folder: str | Path | None=None,  # a folder of pictures, a table of files and classes, or the name of a fetched data set; None reads `COURSE_DATA`
     write: bool=True,                # write the starting notebook into the folder, or beside the table
-    minutes: float | None=None,      # that a training may take; None: 5, at profile smoke less
+    minutes: float | None=None,      # that both halves of the recipe may take; None: 5, at profile smoke less
 ) -> Advice:
     "Looks for trouble in a folder, and writes a recipe for it. Raises `CourseError` where there is nothing to learn from, or nowhere to write."
     if not isinstance(folder, str | Path | None):
@@ -94,7 +95,9 @@ def recommend(
     pics = load_pictures(source, size=64)
     pairs = near_pairs(pics)
     plan = make_plan(pics, minutes or profile().pick(smoke=.5, cpu=5))
-    findings = all_findings(pics, pairs, plan.recipe.arch, plan.size)
+    leak = find_leak(pics, plan.recipe.arch)
+    plan = plan.with_neighbours(leak)
+    findings = all_findings(pics, pairs, leak, plan.recipe.arch, plan.size)
     notebook, message = None, ''
     table_name = Path(source).name if is_table(source) else ''
     recipe = recipe_notebook(pics.name, findings, plan, table_name)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
+from course_utils.advice.series import Leak
 from course_utils.data.pictures import Pictures
 from course_utils.show.palette import LEVELS
 from course_utils.show.words import abridged, plural
@@ -14,7 +15,7 @@ from course_utils.techniques.transfer import map_sizes
 
 LEVEL_SIGNS = {'trouble': LEVELS['trouble'], 'note': LEVELS['note'], 'fine': LEVELS['good']}  # level → sign and colour
 
-FEW_PICTURES = 200  # training pictures: under these only the head is trained
+FEW_PICTURES = 200  # training pictures: under these fine-tuning is not tried
 UNEVEN = 3          # how many times the rarest class the most frequent one has: from here on the classes are weighed
 SIDE_WORDS = {'left', 'right', 'links', 'rechts', 'up', 'down', 'top', 'bottom', 'north', 'south', 'east', 'west', 'clockwise',
               'forward', 'backward'}
@@ -39,6 +40,7 @@ def level_of(is_trouble, is_note=False) -> str:
 def all_findings(
     pics: Pictures,
     pairs: pd.DataFrame,  # its near-duplicates, from `near_pairs`
+    leak: Leak | None,    # from `find_leak`
     arch: str,            # the network of the recipe
     size: int,            # and the side of its pictures, in pixels
 ) -> list:                # of `Finding`, in the order in which they are shown
@@ -46,7 +48,7 @@ def all_findings(
     return [
         few_pictures(pics), balance(pics), held_out(pics),
         unreadable(pics), file_size(pics), shape(pics),
-        leakage(pics, pairs), copies(pics, pairs), two_names(pics, pairs),
+        leakage(pics, pairs), copies(pics, pairs), two_names(pics, pairs), neighbours(pics, leak),
         colour(pics),
         feature_map(size, arch),
         flips(pics.classes),
@@ -69,14 +71,14 @@ def few_pictures(pics: Pictures) -> Finding:
     fewest = counts.min()
     rarest = pics.classes[counts.argmin()]
     if counts.sum() < FEW_PICTURES:
-        recipe = 'only the head is trained: on so few pictures the body gets worse more easily than better.'
+        recipe = 'the network stays frozen, and a linear head learns: on so few pictures no gain of fine-tuning could be shown.'
     else:
-        recipe = 'half of the epochs train the head alone.'
+        recipe = 'a linear head learns first. Fine-tuning follows where the minutes allow it, and is kept where it shows a gain.'
     return Finding(
         'few pictures', level_of(fewest < 50, fewest < 100),
         f"{plural(counts.sum(), 'training picture')} in {len(counts)} classes; the fewest, {fewest}, are of '{rarest}'.",
         'Under 100 a class, a large network learns them by heart.' if fewest < 100 else 'Enough to begin with.',
-        f'Starts from ImageNet weights; {recipe}')
+        f'Starts from ImageNet weights: {recipe}')
 
 
 def balance(pics: Pictures) -> Finding:
@@ -144,7 +146,7 @@ def file_size(pics: Pictures) -> Finding:
         'size', level_of(False, is_small),
         f'The shorter side has {median:.0f} pixels in the median, {shorter.min()} to {shorter.max()}.',
         'They are enlarged, which adds no detail.' if is_small else 'There is detail enough for the size chosen below.',
-        'Takes no larger input than the median, and 64 pixels at least.')
+        'Takes as large an input as the minutes allow, 96 to 224 pixels: what the network knows, it has learnt at 224.')
 
 
 def shape(pics: Pictures) -> Finding:
@@ -206,6 +208,40 @@ def two_names(pics: Pictures, pairs: pd.DataFrame) -> Finding:
         'Leaves them. Look at them, and move the files.' if len(differ) else 'Nothing.')
 
 
+# ---- neighbours ----
+
+def neighbours(pics: Pictures, leak: Leak | None) -> Finding:
+    "Are neighbours alike, so that a random split is too good?"
+    if leak is None:
+        return Finding('neighbours', 'fine', 'Too few pictures, or groups, to hold out whole runs of neighbours.',
+                       'Whether neighbours are alike cannot be told.', 'Nothing.')
+    found = (f'A linear head on frozen features names {leak.random:.1%} right where single pictures are held out at random, and '
+             f'{leak.apart:.1%} where whole {run_words(leak)} are: a difference of {leak.gain:.1%} ({leak.low:.1%} to {leak.high:.1%}).')
+    if not leak.is_clear:
+        return Finding('neighbours', 'fine', found, 'No sign that neighbours are more alike than others.', 'Nothing.')
+    if leak.is_grouped:
+        return Finding('neighbours', 'note', found,
+                       f'Pictures of one {leak.unit} are alike: a random split would be about {leak.points} too good for a new {leak.unit}.',
+                       what_becomes_of_groups(pics, leak.unit))
+    return Finding(
+        'neighbours', 'trouble', found,
+        f'Neighbours {leak.order} are alike, as in a series: a random split is about {leak.points} too good for pictures of a new series.',
+        'Leaves the split, but holds out whole runs where it asks whether fine-tuning gains. Write into a table which series each picture is of, and pass it as csv= with group_column=: whole series are held out then.')
+
+
+def what_becomes_of_groups(pics: Pictures, unit: str) -> str:
+    "Whether groups are held out whole."
+    sides = pics.table.groupby('group').split.nunique()
+    if (sides == 1).all(): return f'Holds out whole {unit}s.'
+    return f'Leaves the split, which divides {unit}s: load_pictures(…, fold=0) and so on hold out whole ones.'
+
+
+def run_words(leak: Leak) -> str:
+    "What is held out whole."
+    if leak.is_grouped: return f'{leak.unit}s'
+    return f'runs of neighbours {leak.order} ({leak.n_runs} runs)'
+
+
 # ---- colour, sides, maps ----
 
 def is_grey(images) -> np.ndarray:  # `(N,)` bool
@@ -230,7 +266,7 @@ def colour(pics: Pictures) -> Finding:
         'colour', level_of(is_shortcut, grey.any()),
         f'{grey.mean():.0%} of the pictures are grey{in_classes}.',
         means,
-        f"Changes brightness and contrast a little, {'not' if grey.any() else 'and'} colours.")
+        'Makes three equal channels of a grey picture, and changes no colour.')
 
 
 def flips(classes: list) -> Finding:
@@ -245,8 +281,8 @@ def flips(classes: list) -> Finding:
             'flips', 'note',
             'Nothing in the names of the classes speaks of left and right.',
             'Whether a mirrored picture keeps its class cannot be seen in pixels. With text, hands and clocks it does not.',
-            "Flips left and right, never upside down. Set 'horizontal flip' to 0 where that is wrong; add 'rotation by 90°' for pictures from above.")
-    return Finding('flips', 'trouble', found, 'A mirrored picture may belong to another class.', 'Does not flip.')
+            'Shows each picture mirrored, too. Set kept_views to 1 where that is wrong, or to 8 for pictures from above, which may be turned.')
+    return Finding('flips', 'trouble', found, 'A mirrored picture may belong to another class.', 'Mirrors nothing.')
 
 
 def feature_map(size: int, arch: str) -> Finding:
@@ -259,4 +295,4 @@ def feature_map(size: int, arch: str) -> Finding:
         'feature map', level_of(False, is_small),
         f'At {size}×{size} pixels {arch} ends in maps of {height}×{width}.',
         means,
-        'Takes the largest size that is trained in the minutes given.')
+        'Takes the largest size for which the minutes are enough, up to 224 pixels.')

@@ -11,7 +11,8 @@ import nbformat
 from course_utils.advice.findings import LEVEL_SIGNS, Finding
 from course_utils.advice.plan import Plan
 from course_utils.config import CourseError, write_whole
-from course_utils.techniques.export import free_stem, standalone
+from course_utils.techniques.answer import standalone
+from course_utils.techniques.export import free_stem
 
 NOTEBOOK_TEMPLATE = Path(__file__).with_name('template.md')
 RECIPE_KERNEL = dict(display_name='python3', language='python', name='python3')
@@ -40,6 +41,11 @@ def finding_line(finding: Finding) -> str:
     return f'- {sign} **{finding.name}** {found} {means} *{does}*'
 
 
+def known_troubles(findings: list) -> list:
+    "What a model card says of the pictures, in sentences."
+    return [f'{finding.found} {finding.means}' for finding in findings if finding.level == 'trouble']
+
+
 def blanks(
     name: str,       # of the pictures
     findings: list,
@@ -53,14 +59,18 @@ def blanks(
         name=escaped_markdown(name),
         findings='\n'.join(map(finding_line, findings)),
         standalone=standalone(),
+        troubles=repr(known_troubles(findings)),
         table=f'/{table!r}' if table else '',
         size=plan.size,
         arch=repr(recipe.arch),
         epochs=recipe.epochs,
-        freeze_epochs=recipe.freeze_epochs,
+        freeze_stages=recipe.freeze_stages,
+        kept_views=recipe.kept_views,
         lr_max=recipe.lr_max,
         bs=recipe.bs,
-        operations=plan.operations,
+        batchnorm=recipe.batchnorm,
+        folds=plan.folds,
+        neighbours=repr(plan.neighbours),
         callbacks=f'({classes.rstrip()})',
     )
 

@@ -1,107 +1,194 @@
-"""A recipe that fits a folder of pictures: as large an input as they have and the minutes allow."""
-from dataclasses import dataclass
+"""A recipe that fits a folder of pictures: as large an input as the minutes allow, then fine-tuning, where there are minutes left."""
+from dataclasses import dataclass, replace
 
-import numpy as np
+import numpy as np, torch
+from torch import nn
 
-from course_utils.advice.findings import FEW_PICTURES, UNEVEN, class_counts, file_sides, flips, is_grey
+from course_utils.advice.findings import FEW_PICTURES, UNEVEN, class_counts, flips
+from course_utils.advice.series import Leak
 from course_utils.config import profile
 from course_utils.data.pictures import Pictures
 from course_utils.models import create_model
 from course_utils.show.words import plural
-from course_utils.techniques.augment import pipeline
+from course_utils.techniques.deep_features import PooledDepths
 from course_utils.techniques.imbalance import BalancedLoss
-from course_utils.techniques.scaling import costs
+from course_utils.techniques.scaling import milliseconds
+from course_utils.training.freezing import cut, still
 from course_utils.training.learner import default_device
 from course_utils.training.recipe import Recipe
 
-PLAN_SIZES = (96, 128, 160, 192, 224)  # pixels; 64 where none of them will do
-LR_MAX = 2e-3
+PLAN_SIZES = (96, 128, 160, 192, 224)  # pixels; the first where the minutes are too few for any
+LR_MAX = 2e-4       # behind a warm head; at 1e-3 the first epochs undo what it knows, and the training loss rises
+FREEZE_STAGES = 5   # that fine-tuning leaves alone
+TRIAL_FOLDS = 3     # of the training pictures, by which fine-tuning is tried
+FEWEST_EPOCHS = 3   # fewer are not worth a trial
+HEAD_PRODUCTS = 400 # of features and weights, about as many as the fit of a linear head takes
 
 
 @dataclass
 class Plan:
-    "How to train on a folder of pictures, and how long it will take."
-    recipe: Recipe
-    size: int         # side of the pictures, in pixels
-    operations: dict  # of `recipe.augment`: name → probability
-    minutes: float    # of the training, on this machine
+    "How to learn from a folder of pictures, and how long it will take."
+    recipe: Recipe   # of the fine-tuning; its network, views and weighing are those of the frozen half, too
+    size: int        # side of the pictures, in pixels
+    folds: int       # of the training pictures, by which fine-tuning is tried; 0: it is not
+    minutes: float   # at the most, on this machine
+    neighbours: str = ''  # the order in which neighbours are alike, as in a series: folds then hold out whole runs
 
     @property
     def weighs_classes(self) -> bool:
         "Do errors on rare classes count more in the loss?"
         return BalancedLoss in self.recipe.callbacks
 
+    def with_neighbours(self, leak: Leak | None) -> 'Plan':
+        "The same plan for pictures whose neighbours are found to be alike. Groups that are known are in the table already."
+        if leak is None or not leak.is_clear or leak.is_grouped: return self
+        return replace(self, neighbours=leak.order)
+
     def __str__(self):
         recipe = self.recipe
-        body = f' and {recipe.epochs} of all' if recipe.epochs else ''
-        operations = ', '.join(f'{name} {p:g}' for name, p in self.operations.items())
+        views = ', plain and mirrored' if recipe.kept_views > 1 else ''
         weighed = '; classes weighed' if self.weighs_classes else ''
-        return (f"{recipe.arch} at {self.size}×{self.size} pixels; {plural(recipe.freeze_epochs, 'epoch')} of the head alone{body}; "
-                f'batches of {recipe.bs}, highest rate {recipe.lr_max:g}; {operations}{weighed}. '
-                f'About {self.minutes:g} minutes on this machine, from a timed step.')
+        if self.folds:
+            tuning = (f'then {plural(recipe.epochs, "epoch")} of the late stages, tried in {self.folds} folds of the training pictures '
+                      'and kept only if they show a gain')
+        else: tuning = 'no fine-tuning'
+        return (f'{recipe.arch} at {self.size}×{self.size} pixels: a linear head on frozen features of several depths{views}; '
+                f'{tuning}{weighed}. At most about {self.minutes:g} minutes on this machine, from timed steps.')
 
 
 def make_plan(
     pics: Pictures,
-    minutes: float,   # that a training may take
+    minutes: float,   # that all of it may take
     arch: str='tf_efficientnet_lite0',
 ) -> Plan:
-    "A recipe for these pictures. The input is as large as they are, and as `minutes` of training allow: a step is timed."
+    """A recipe for these pictures. The frozen half gets the largest input that the minutes allow: a step of each part is timed.
+    Then it sees each picture mirrored, too, if that keeps the class and the minutes allow it. Fine-tuning gets the minutes that
+    are left, if they are enough to try it on folds of the training pictures."""
     counts = class_counts(pics, pics.train)
-    n_train = len(pics.train)
-    bs = 32 if n_train >= FEW_PICTURES else 16
-    half = half_of_epochs(n_train, bs)
-    # In so few steps, BatchNorm's statistics get halfway from ImageNet's to those of a small batch, and the answers get worse:
-    # the body stays as it is.
-    if n_train < FEW_PICTURES: epochs = dict(epochs=0, freeze_epochs=2 * half)
-    else: epochs = dict(epochs=half, freeze_epochs=half)
-    minutes_at = timed_minutes(arch, len(pics.classes), n_train * half, bs)
-    size = largest_size(pics, minutes, minutes_at)
-    operations = fitting_operations(pics)
+    costs = timed_costs(arch, len(pics.classes), len(pics.train))
+    size = largest_size(minutes, Work(len(pics), len(pics.train), 1, costs))
+    work = Work(len(pics), len(pics.train), 2, costs)
+    may_mirror = flips(pics.classes).level != 'trouble'
+    if not may_mirror or work.frozen_minutes(size) > minutes: work = replace(work, views=1)
+    epochs = affordable_epochs(minutes, work, size)
+    folds = TRIAL_FOLDS if epochs and len(pics.train) >= FEW_PICTURES else 0
     is_uneven = counts.max() >= UNEVEN * max(1, counts.min())
-    recipe = Recipe(arch, pretrained=True, lr_max=LR_MAX, bs=bs, augment=pipeline(operations), batchnorm='still_in_frozen',
-                    callbacks=(BalancedLoss,) if is_uneven else (), **epochs)
-    return Plan(recipe, size, operations, round(minutes_at(size), 1))
+    recipe = Recipe(arch, epochs or FEWEST_EPOCHS, pretrained=True, freeze_stages=FREEZE_STAGES, kept_views=work.views, lr_max=LR_MAX,
+                    bs=32, batchnorm='still', callbacks=(BalancedLoss,) if is_uneven else ())
+    needed = work.frozen_minutes(size) + (work.tuning_minutes(size, epochs) if folds else 0)
+    return Plan(recipe, size, folds, float(f'{needed:.2g}'))
 
 
-def half_of_epochs(n_train: int, bs: int) -> int:
-    "Half of the epochs that take about as many steps as the profile can afford."
-    steps, low, high = profile().pick(smoke=(30, 1, 4), cpu=(360, 3, 12), gpu=(1500, 3, 30))
-    n_epochs = steps / max(1, n_train // bs)
-    return int(np.clip(round(n_epochs / 2), low, high))
+# ---- minutes ----
+
+@dataclass
+class Costs:
+    "Seconds on this machine."
+    size: int      # of the pictures that were timed, in pixels
+    forward: float # of one picture through the whole network
+    step: float    # of one picture in a training step of the stages that learn
+    head: float    # of the fit of one linear head on one view of the training pictures
+
+    def scaled(self, size: int) -> float:
+        "How many times the pixels that were timed a picture has."
+        return (size / self.size)**2
 
 
-def timed_minutes(
+@dataclass
+class Work:
+    "What there is to do."
+    pictures: int
+    training: int  # pictures of these
+    views: int     # of each
+    costs: Costs
+
+    def frozen_minutes(self, size: int) -> float:
+        "A pass over all pictures, and a head."
+        one_pass = self.pictures * self.costs.forward * self.costs.scaled(size)
+        return self.views * (one_pass + self.costs.head) / 60
+
+    def epoch_minutes(self, size: int) -> float:
+        "One epoch of every fold, and of the last training on all: together as many pictures as `TRIAL_FOLDS` trainings have."
+        return TRIAL_FOLDS * self.training * self.costs.step * self.costs.scaled(size) / 60
+
+    def trial_minutes(self, size: int) -> float:
+        "What fine-tuning takes beside its epochs: a pass of the frozen stages, and two heads for each fold."
+        heads = 2 * TRIAL_FOLDS * self.views * self.costs.head / 60
+        return self.frozen_minutes(size) + heads
+
+    def tuning_minutes(self, size: int, epochs: int) -> float:
+        "All of the fine-tuning."
+        return self.trial_minutes(size) + epochs * self.epoch_minutes(size)
+
+
+def timed_costs(
     arch: str,
     n_classes: int,
-    n_views: int,   # pictures in the epochs of all layers
-    bs: int,
-):                  # size in pixels → minutes of the whole training
-    "Times a training step at one size. Others take as much more or less time as they have pixels."
+    n_train: int,    # pictures that a linear head learns from
+) -> Costs:
+    "Times a step of each part at one size."
     device = default_device()
     # with little to do a GPU is not at work
-    timed_size, timed_bs = (64, 8) if device.type == 'cpu' else (224, bs)
-    model = create_model(arch, n_classes, pretrained=False).to(device)
-    step_s = costs(model, timed_size, bs=timed_bs, n=2)['step_ms'] / 1000
-    # an epoch of the head costs under half of one of all
-    return lambda size: n_views * 1.4 * step_s * (size / timed_size)**2 / 60
+    size, bs = (128, 32) if device.type == 'cpu' else (224, 64)
+    model = create_model(arch, n_classes, pretrained=False).to(device).eval()
+    x = torch.randn(bs, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    network = PooledDepths(model).to(memory_format=torch.channels_last)
 
+    def forward():
+        with torch.inference_mode(): return network(x)
+
+    n_features = forward().shape[1]
+    forward_s = milliseconds(forward, 2, device) / 1000 / bs
+    return Costs(size, forward_s, step_seconds(model, x), head_seconds(n_train, n_features, n_classes))
+
+
+def step_seconds(
+    model: nn.Module,  # is cut
+    x: torch.Tensor,   # a batch
+) -> float:            # of one picture
+    "A training step of the stages that learn, on the maps of those that are frozen."
+    parts = cut(model, FREEZE_STAGES, x)
+    with torch.no_grad(): maps = parts.front(x)
+    for name in parts.names: model.set_submodule(name, nn.Identity())
+    still(model, parts.frozen)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
+
+    def step():
+        model(maps).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return milliseconds(step, 2, x.device) / 1000 / len(x)
+
+
+def head_seconds(n_train: int, n_features: int, n_classes: int) -> float:
+    "The fit of a linear head, from one product of a few pictures' features with weights."
+    rows = min(n_train, 500)
+    features = np.ones((rows, n_features), np.float32)
+    weights = np.ones((n_features, 1 if n_classes == 2 else n_classes), np.float32)
+    return HEAD_PRODUCTS * n_train / rows * milliseconds(lambda: features @ weights, 3) / 1000
+
+
+# ---- what they allow ----
 
 def largest_size(
-    pics: Pictures,
     minutes: float,
-    minutes_at,      # size → minutes
+    work: Work,
 ) -> int:
-    "The largest of `SIZES` that most files have and the minutes allow, 64 at least. Profile smoke takes 64."
-    if profile().name == 'smoke': return 64
-    median_side = np.median(file_sides(pics)[:, 0])
-    fitting = [size for size in PLAN_SIZES if size <= median_side and minutes_at(size) <= minutes]
-    return max([64, *fitting])
+    "The largest of `PLAN_SIZES` at which the minutes allow the frozen half; the smallest at profile smoke."
+    if profile().name == 'smoke': return PLAN_SIZES[0]
+    fitting = [size for size in PLAN_SIZES if work.frozen_minutes(size) <= minutes]
+    return max([PLAN_SIZES[0], *fitting])
 
 
-def fitting_operations(pics: Pictures) -> dict:  # name → probability
-    "Of the augmentation: no flips where names of classes speak of sides, no colours where pictures have none."
-    operations = {'brightness and contrast': .2}
-    if flips(pics.classes).level != 'trouble': operations['horizontal flip'] = .5
-    if not is_grey(pics.x).any(): operations['RGB shift'] = .2
-    return operations
+def affordable_epochs(
+    minutes: float,
+    work: Work,
+    size: int,
+) -> int:  # 0: fine-tuning is not tried
+    "The epochs that fit into the minutes that the frozen half leaves."
+    if profile().name == 'smoke': return 1
+    left = minutes - work.frozen_minutes(size) - work.trial_minutes(size)
+    epochs = int(left / work.epoch_minutes(size)) if left > 0 else 0
+    if epochs < FEWEST_EPOCHS: return 0
+    return min(epochs, profile().pick(smoke=1, cpu=12, gpu=20))

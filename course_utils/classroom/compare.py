@@ -10,9 +10,9 @@ class Wrong(Exception): "What is wrong with an answer, in a sentence for the lea
 
 # a word for a difference → what can be said of its interval
 WHERE_INTERVAL_LIES = {
-    'better': 'lies above nought',
-    'worse': 'lies below nought',
-    'not told apart': 'holds nought',
+    'better': 'lies above zero',
+    'worse': 'lies below zero',
+    'not clear': 'holds zero',
 }
 MOST_NAMED = 6  # as many values of a list are named one by one
 

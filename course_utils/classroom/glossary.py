@@ -195,7 +195,7 @@ explained_in('01',
 explained_in('02',
     Term(
         'BatchNorm',
-        "A layer that shifts and scales each channel to a mean of nought and a variance of one. In "
+        "A layer that shifts and scales each channel to a mean of zero and a variance of one. In "
         "training it uses the batch's own numbers and keeps running means of them; in `eval` mode it uses "
         "what it has kept.",
         formula=r'\hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}',
@@ -214,7 +214,7 @@ explained_in('02',
         wordings=('thawing too fast',)),
     Term(
         'dropout',
-        "A layer that sets a random part of its numbers to nought while training, so that no single one "
+        "A layer that sets a random part of its numbers to zero while training, so that no single one "
         "can be relied on.",
         code=('torch.nn.Dropout',)),
     Term(
@@ -297,7 +297,7 @@ explained_in('03',
 explained_in('04',
     Term(
         'cosine annealing',
-        "Letting the learning rate fall from its peak to nought along half a cosine: slowly at both ends, "
+        "Letting the learning rate fall from its peak to zero along half a cosine: slowly at both ends, "
         "fast between.",
         formula=r'\eta_t = \eta_{min} + \tfrac12 (\eta_{max} - \eta_{min}) \left(1 + \cos \frac{\pi\, T_{cur}}{T_i}\right)',
         code=('course_utils.techniques.schedules.cosine', 'torch.optim.lr_scheduler.CosineAnnealingLR')),
@@ -316,7 +316,7 @@ explained_in('04',
         )),
     Term(
         'one-cycle',
-        "A schedule with a single climb to the highest rate and a long fall to nought.",
+        "A schedule with a single climb to the highest rate and a long fall to zero.",
         code=(
             'fastai.learner.Learner.fit_one_cycle',
             'torch.optim.lr_scheduler.OneCycleLR',
@@ -423,7 +423,7 @@ explained_in('06',
         'ECE',
         "Expected calibration error: sort the answers into bins by how sure they are, and take the mean "
         "distance between confidence and the share that is right. Few pictures alone make it more than "
-        "nought.",
+        "zero.",
         formula=r'\sum_b \frac{n_b}{N}\,\left|\text{accuracy}_b - \text{confidence}_b\right|',
         code=('course_utils.techniques.calibration.ece', 'course_utils.techniques.calibration.ece_by_chance'),
         also=('expected calibration error',)),
@@ -439,7 +439,7 @@ explained_in('06',
         also=("McNemar's test", "McNemar's exact test")),
     Term(
         'softmax',
-        "Turns logits into probabilities: all above nought, one in sum.",
+        "Turns logits into probabilities: all above zero, one in sum.",
         formula=r'p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}',
         code=('torch.softmax',)),
     Term(
@@ -549,12 +549,12 @@ explained_in('09',
     Term(
         'interval',
         "A range for a measured number, made so that it misses the truth about one time in twenty. An "
-        "interval of a difference that holds nought says: not told apart.",
+        "interval of a difference that holds zero says: not clear.",
         code=('course_utils.report.stats.interval', 'course_utils.report.intervals.proportion_interval',
               'course_utils.report.stats.difference')),
     Term(
-        'not told apart',
-        "The interval of a difference holds nought: these seeds and pictures cannot say which of the two "
+        'not clear',
+        "The interval of a difference holds zero: these seeds and pictures cannot say which of the two "
         "is better. That is a result, and not the same as no difference.",
         code=('course_utils.report.stats.verdict',)),
     Term(
@@ -663,7 +663,7 @@ explained_in('11',
     Term(
         'trial',
         "One training of a search, with settings of its own and a score.",
-        code=('optuna.trial.Trial', 'course_utils.techniques.search.trials_table')),
+        code=('optuna.trial.Trial', 'course_utils.techniques.search_trials.trials_table')),
     Term(
         'weight decay',
         "Every step makes the weights a little smaller, so that only what the pictures keep asking for "
@@ -696,4 +696,36 @@ explained_in('12',
         'ONNX',
         "A file format that holds a whole network, so that programs without the course's code can run it.",
         code=('course_utils.techniques.export.export', 'onnxruntime.InferenceSession')),
+)
+
+explained_in('13',
+    Term(
+        'CutMix',
+        "A square of another picture is pasted over each training picture, and the label is mixed by the pixels that are seen.",
+        code=('course_utils.techniques.newer_techniques.CutMix', 'timm.data.mixup.Mixup(cutmix_alpha)')),
+    Term(
+        'label smoothing',
+        "Training labels that are not quite certain: a small share of each goes to all classes alike, so that being very sure never pays.",
+        formula=r'y \to (1 - \epsilon)\,y + \epsilon / C',
+        code=('course_utils.techniques.newer_techniques.LabelSmoothing', 'torch.nn.CrossEntropyLoss(label_smoothing)')),
+    Term(
+        'mixup',
+        "Two training pictures are mixed pixel by pixel, and their labels in the same shares.",
+        formula=r'\lambda x_1 + (1 - \lambda) x_2, \quad \lambda y_1 + (1 - \lambda) y_2',
+        code=('course_utils.techniques.newer_techniques.Mixup', 'timm.data.mixup.Mixup(mixup_alpha)')),
+    Term(
+        'moving average of weights',
+        "Beside the network that learns stands a second one with the mean of its weights over the last steps, and that one is judged.",
+        formula=r'\bar w \to d\,\bar w + (1 - d)\,w',
+        code=('course_utils.techniques.newer_techniques.AverageWeights', 'timm.utils.ModelEmaV3'),
+        also=('EMA',), wordings=('averaged weights', 'average of the weights')),
+    Term(
+        'progressive resizing',
+        "Training begins with small pictures and ends with full ones.",
+        code=('course_utils.techniques.newer_techniques.GrowingPictures',),
+        wordings=('growing pictures', 'pictures that grow')),
+    Term(
+        'TrivialAugment',
+        "One change, drawn from fourteen, at a strength drawn at random, for each training picture: nothing to tune.",
+        code=('course_utils.techniques.trivial_augment.TrivialAugment', 'torchvision.transforms.TrivialAugmentWide')),
 )

@@ -40,6 +40,7 @@ class PictureLoader(DataLoader):
         self.y = torch.as_tensor(y)
         self.mean, self.std = mean, std
         self.tfm = tfm
+        self.repeats = repeats
 
     def seed_tfm(self, seed):
         "Sets the augmentation's generator."

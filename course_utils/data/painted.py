@@ -117,3 +117,15 @@ def crack_task(
     x = np.concatenate([pics.x[idx], painted])
     task = Pictures(f'{pics.name} with painted cracks', x, ['clean', 'cracked'], table, pics.found, pics.notes)
     return task, np.concatenate([np.zeros_like(masks), masks])
+
+
+# ---- a question that a turn answers otherwise ----
+
+def sideways(pics: Pictures, seed: int = 0) -> Pictures:
+    "The same pictures with another question: half of them, drawn at random, are turned by a quarter, and the label says which."
+    labels = np.random.default_rng(seed).permutation(len(pics)) % 2
+    classes = ['upright', 'sideways']
+    images = np.array(pics.x)
+    images[labels == 1] = np.rot90(images[labels == 1], axes=(1, 2))
+    table = pics.table.assign(label=labels, stratum=[classes[label] for label in labels])
+    return Pictures(f'{pics.name}, turned', images, classes, table, pics.found, pics.notes)

@@ -7,6 +7,7 @@ from fastai.data.core import DataLoaders
 
 from course_utils.config import CourseError
 from course_utils.data.decode import Found, decode_cached
+from course_utils.data.folds import hold_out_fold, with_folds
 from course_utils.data.greys import grey_sentence
 from course_utils.data.listing import some_names
 from course_utils.data.loader import PictureLoader
@@ -91,7 +92,9 @@ class Pictures:
     ) -> DataLoaders:
         "fastai loaders. The last training batch is dropped if it is smaller than the others: a batch of one picture breaks BatchNorm."
         def loader(idx, **kwargs):
-            return PictureLoader(np.asarray(self.x[idx]), self.y[idx], mean, std, **kwargs)
+            loader = PictureLoader(np.asarray(self.x[idx]), self.y[idx], mean, std, **kwargs)
+            loader.pool, loader.places = self.x, idx  # what is computed once of a picture serves every split
+            return loader
 
         train_bs = min(bs, len(self.train))
         train = loader(self.train, tfm=tfm, repeats=repeats, bs=train_bs, shuffle=True, drop_last=True, num_workers=workers)
@@ -143,33 +146,49 @@ def load_pictures(
     source: str | None = None,  # a data set's name, a folder, or a table (.csv, .tsv, .jsonl); None reads `COURSE_DATA`
     size: int = 64,             # side in pixels, 32 or more
     valid_share: float = .25,   # share held out where the source brings no split of its own
-    seed: int = 0,              # of the split
+    seed: int = 0,              # of the split, and of the folds
     limit: int | None = None,   # at most about this many pictures, each stratum in proportion; no class is lost
     cache: bool = True,         # keep the decoded pictures in `cache_dir()`
     *,
-    split: str = 'own',         # the source's own split where it brings one; 'random': all its parts pooled and split anew
+    split: str = 'own',         # the source's own split where it brings one, or whole groups; 'random': all pooled, and split picture by picture
+    fold: int | None = None,    # hold out this fold, 0 to `folds` − 1, in place of a share: every picture is in one
+    folds: int = 4,             # how many there are
     pattern: str | None = None,       # a regular expression whose group `label` (or first group) is the class in a file's name
     csv: str | bool | None = None,    # the table of files and classes; False: no table, the folders are the classes
     file_column: str | None = None,   # that table's columns, where they are not clear from their names
     label_column: str | None = None,
     split_column: str | None = None,
+    group_column: str | None = None,  # that table's column of what is alike (a module, a patient, a film): held out whole
     grey_range: tuple | None = None,  # what becomes black and white in files of more than 8 bits; None: found in them
 ) -> Pictures:
-    "Reads a data set. Raises `CourseError` where it cannot be learnt from, with one sentence that says why."
+    """Reads a data set. Raises `CourseError` where it cannot be learnt from, with one sentence that says why.
+
+    The solar cells are held out by whole modules, a table with `group_column` by whole groups; split='random' holds out
+    single pictures instead. Folds are made of the pictures that `split` uses: with 'own', a test part that stays unseen
+    stays so, and the training and the held-out part are pooled. `limit` leaves out pictures of every group, not whole groups."""
     check_arguments(size, valid_share, split)
-    reading = Reading(pattern, csv, file_column, label_column, split_column, pool=split == 'random')
+    check_fold(fold, folds)
+    by_group = split != 'random'
+    reading = Reading(pattern, csv, file_column, label_column, split_column, group_column, pool=split == 'random')
     name, layout = find_source(source, reading)
     files, classes = layout.table, layout.classes
     check_files(name, files, classes)
+    notes = [*layout.notes]
+    if fold is not None:
+        files, more_notes = with_folds(files, classes, folds, seed, by_group)
+        notes += more_notes
     table = files
-    if limit and limit < len(files): table = limited(files, classes, limit, valid_share, seed)
+    if limit and limit < len(files): table = limited(files, classes, limit, valid_share, seed, by_group)
     not_held_out = (table.split != 'valid').tolist()  # these decide the range of greys
     x, readable, found = decode_cached(list(table.path), size, cache, grey_range, not_held_out)
     check_readable(name, files, classes, found.unreadable)
-    table = with_split(table.iloc[readable].reset_index(drop=True), classes, valid_share, seed)
+    table = table.iloc[readable].reset_index(drop=True)
+    if fold is None: table = with_split(table, classes, valid_share, seed, by_group)
+    else: table = hold_out_fold(table, fold)
     check_parts(name, table, classes)
     found = replace(found, unreadable={**layout.lost, **found.unreadable})
-    return Pictures(name, x, classes, table, found, layout.notes)
+    notes += split_notes(table, split, fold, folds)
+    return Pictures(name, x, classes, table, found, notes)
 
 
 def check_arguments(size: int, valid_share: float, split: str):
@@ -180,3 +199,34 @@ def check_arguments(size: int, valid_share: float, split: str):
         raise CourseError(f"valid_share is {valid_share}, but it can only be between 0 and 1.")
     if split not in ('own', 'random'):
         raise CourseError(f"split is {split!r}, but it can only be 'own' (the data set's, where it has one) or 'random' (all of its parts pooled and split anew).")
+
+
+def check_fold(fold: int | None, folds: int):
+    "Raises `CourseError` for a fold that there is not."
+    if not is_whole_number(folds) or folds < 2:
+        raise CourseError(f"folds is {folds!r}, but it can only be a whole number from 2 up.")
+    if fold is None: return
+    if not is_whole_number(fold) or not 0 <= fold < folds:
+        raise CourseError(f"fold is {fold!r}, but of {folds} folds it can only be a whole number from 0 to {folds - 1}.")
+
+
+def is_whole_number(number) -> bool:
+    "Is it a whole number, and no True or False?"
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+
+
+def split_notes(table: pd.DataFrame, split: str, fold: int | None, folds: int) -> list:
+    "Which fold is held out, and what the split does to groups: nothing where there is neither."
+    notes = []
+    if fold is not None: notes.append(f"Held out: fold {fold} of {folds} (0 to {folds - 1}). Over all folds every picture is held out once.")
+    if 'group' not in table: return notes
+    unit = 'module' if 'module' in table else 'group'
+    sides = table.groupby('group').split.nunique()
+    n_both = (sides > 1).sum()
+    if n_both:
+        remedy = "split='own' holds" if split == 'random' else 'fold=0 and so on hold'
+        notes.append(f"Split picture by picture: of {len(sides)} {unit}s {n_both} are on both sides, so held-out pictures have near relatives in training. {remedy} out whole {unit}s.")
+        return notes
+    n_held_out = table.group[table.split == 'valid'].nunique()
+    notes.append(f"Split by {unit}: {n_held_out} of {len(sides)} {unit}s are held out, whole.")
+    return notes

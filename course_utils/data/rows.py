@@ -18,6 +18,7 @@ class Reading:
     file_column: str | None = None
     label_column: str | None = None
     split_column: str | None = None
+    group_column: str | None = None
     pool: bool = False  # all parts as one, to be split anew
 
     @property
@@ -38,6 +39,7 @@ class Rows:
     lost: dict = field(default_factory=dict)   # path → why it could not be followed
     part_names: dict = field(default_factory=dict)  # `train`, `valid`, `test` → how the folder or file is called
     reading: Reading = AS_IT_LIES                    # the columns of a table
+    groups: dict = field(default_factory=dict)       # path → what is held out as a whole, where a table says it
 
     def called(self, part: str) -> str:
         "How a part is called where it lies."
@@ -58,15 +60,26 @@ def to_layout(name: str, found: Rows, reading: Reading) -> Layout:
     table = pd.DataFrame(found.rows, columns=['path', 'label', 'split'], dtype=object)
     notes = [f'Read as: {found.read_as}.', *found.notes]
     notes += one_spelling(table)
-    if reading.pool: table, more_notes = pooled(table)
+    if reading.pool: table, more_notes = parts_pooled(table)
     elif (table.split != '').any(): table, more_notes = in_parts(name, table, found)
     else: table, more_notes = labelled(table)
     classes = sorted(table.label.unique())
     table['stratum'] = table.label
     numbers = {label: i for i, label in enumerate(classes)}
     table['label'] = table.label.map(numbers).astype(int)
-    table = table[['path', 'label', 'split', 'stratum']].reset_index(drop=True)
+    columns = ['path', 'label', 'split', 'stratum']
+    if reading.group_column:
+        table['group'] = groups_of(table, found, reading)
+        columns.append('group')
+    table = table[columns].reset_index(drop=True)
     return Layout(table, classes, notes + more_notes, found.lost)
+
+
+def groups_of(table: pd.DataFrame, found: Rows, reading: Reading) -> list:
+    "The group of each file. One without is a group of its own. Raises `CourseError` where no table has the column."
+    if not found.groups:
+        raise CourseError(f"group_column='{reading.group_column}' names a column of a table, and no table was read: pass csv='…' with the table of files, classes and groups.")
+    return [found.groups.get(path) or path for path in table.path]
 
 
 def one_spelling(table: pd.DataFrame) -> list:
@@ -94,7 +107,7 @@ def labelled(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
     return table[known].copy(), [f"Left out: {counted((~known).sum(), 'file')} without a class."]
 
 
-def pooled(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
+def parts_pooled(table: pd.DataFrame) -> tuple[pd.DataFrame, list]:
     "All parts as one."
     had_parts = (table.split != '').any()
     table, notes = labelled(table)

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from course_utils.config import CourseError, data_dir
 from course_utils.data.layouts import read_layout
 from course_utils.data.listing import is_system_name
+from course_utils.data.modules import module_groups, module_numbers
 from course_utils.data.rows import AS_IT_LIES, Layout, Reading, to_layout
 from course_utils.data.tables import chosen_table, is_table_name
 
@@ -86,11 +87,14 @@ def same_name_note(name: str, taken: str, passed: str) -> str:
 
 # ---- solar cells ----
 
-def solar_cells() -> tuple[pd.DataFrame, list]:  # a row per cell: path, label, stratum, split, probability, type; the class names
+def solar_cells() -> tuple[pd.DataFrame, list]:  # a row per cell: path, label, stratum, split, probability, type, module, group; the class names
     """ELPV: 2,624 electroluminescence photographs of solar cells (Buerhop-Lutz et al. 2018; Deitsch et al. 2019,
     doi 10.1016/j.solener.2019.02.067). They come with a package, so the course needs no download. Defective from
     probability 0.5 up, as in the published work; the graded probability (0, 1/3, 2/3, 1) and the module's type
-    (mono, poly) stay in the table."""
+    (mono, poly) stay in the table.
+
+    `module` (1 to 44) is recovered, see `data.modules`; `group` is what is held out whole: the module, where one that was
+    photographed twice is one group."""
     import elpv_dataset
     folder = Path(elpv_dataset.__file__).parent/'data'
     table = pd.read_csv(folder/'labels.csv', sep=r'\s+', names=['path', 'probability', 'type'])
@@ -98,6 +102,8 @@ def solar_cells() -> tuple[pd.DataFrame, list]:  # a row per cell: path, label, 
     table['label'] = (table.probability >= .5).astype(int)
     table['stratum'] = table.probability.round(2).astype(str) + ' ' + table.type
     table['split'] = ''
+    table['module'] = module_numbers()
+    table['group'] = module_groups()
     return table, ['functional', 'defective']
 
 

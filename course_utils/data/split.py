@@ -3,6 +3,7 @@ import numpy as np, pandas as pd
 from sklearn.model_selection import train_test_split
 
 from course_utils.config import CourseError
+from course_utils.data.folds import group_parts
 from course_utils.data.listing import some_names
 
 
@@ -73,10 +74,16 @@ def with_split(
     classes: list,
     valid_share: float,
     seed: int,
+    by_group: bool = False,  # hold out its groups whole, where it has any?
 ) -> pd.DataFrame:
     "The table with every picture in a part: the source's own where it brings one."
     if (table.split != '').all(): return table
     table = table.copy()
+    if by_group and 'group' in table:
+        check_group_count(table.group)
+        parts = group_parts(table.group, table[['label', 'stratum']], [1 - valid_share, valid_share], seed)
+        table['split'] = np.where(parts == 1, 'valid', 'train')
+        return table
     # A stratum of one picture cannot give its share, so that picture goes with its class.
     is_lone = table.groupby('stratum').label.transform('size') < 2
     table.loc[is_lone, 'stratum'] = table.label[is_lone].map(lambda label: classes[label])
@@ -91,17 +98,28 @@ def limited(
     limit: int,  # about this many pictures, less than there are
     valid_share: float,
     seed: int,
+    by_group: bool = False,  # see `with_split`
 ) -> pd.DataFrame:
-    "Some of the files, each stratum of each part in proportion, with their split. Chosen before anything is decoded: most of a large set is never opened."
-    table = with_split(table, classes, valid_share, seed)
-    chosen = stratified_split(table.stratum + table.split, limit / len(table), seed)
-    parts = table.label.astype(str) + ' ' + table.split
+    """Some of the files, each stratum of each part (or fold) in proportion, with their split. Chosen before anything is
+    decoded: most of a large set is never opened. Groups lose pictures, and stay on their side."""
+    if 'fold' in table: parts = table.fold.astype(str)  # the same files, whichever fold is held out
+    else:
+        table = with_split(table, classes, valid_share, seed, by_group)
+        parts = table.split
+    chosen = stratified_split(table.stratum + parts, limit / len(table), seed)
+    parts = table.label.astype(str) + ' ' + parts
     chosen = with_every_class(chosen, parts.to_numpy(), n_least=1)
     chosen = with_every_class(chosen, table.label.to_numpy(), n_least=2)
     return table[chosen]
 
 
 # ---- enough to learn from? ----
+
+def check_group_count(groups: pd.Series):
+    "Raises `CourseError` unless there are two groups: one to train on, one to hold out."
+    if groups.nunique() < 2:
+        raise CourseError("All pictures are of one group, so none can be held out whole: name another group_column=, or pass split='random' to split picture by picture.")
+
 
 def check_files(name: str, table: pd.DataFrame, classes: list):
     "Before anything is opened: are there two classes, and two files of each? Raises `CourseError` where not."

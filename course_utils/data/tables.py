@@ -244,7 +244,10 @@ def table_rows(path: str, index: FileIndex, reading: Reading, part: str = '') ->
     if reading.label_column:
         check_column(table, reading.label_column, 'label_column', file)
         label_column, labels = reading.label_column, table[reading.label_column]
-    else: label_column, labels = label_values(table, {column, split_column} | repeated_files(table, index, columns), file)
+    else:
+        taken = {column, split_column, reading.group_column} | repeated_files(table, index, columns)
+        label_column, labels = label_values(table, taken, file)
+    groups = row_groups(table, paths, reading, file)
     if parts is None and part: parts = [part] * len(table)
     elif parts is None: parts = parts_of_paths(paths, index.root)
     notes = row_notes(file, index, paths, labels)
@@ -253,8 +256,17 @@ def table_rows(path: str, index: FileIndex, reading: Reading, part: str = '') ->
     read_as = f"the table {file}, files in column '{column}', classes in '{label_column}'"
     if split_column: read_as += f", parts in '{split_column}'"
     is_one = label_column in table.columns
-    used = Reading(file_column=column, label_column=label_column if is_one else None, split_column=split_column)
-    return Rows(rows, read_as, notes, reading=used)
+    if groups: read_as += f", groups in '{reading.group_column}'"
+    used = Reading(file_column=column, label_column=label_column if is_one else None, split_column=split_column,
+                   group_column=reading.group_column)
+    return Rows(rows, read_as, notes, reading=used, groups=groups)
+
+
+def row_groups(table: pd.DataFrame, paths: list, reading: Reading, file: str) -> dict:
+    "path → its group; empty where no column of groups was named. Raises `CourseError` where the table lacks it."
+    if not reading.group_column: return {}
+    check_column(table, reading.group_column, 'group_column', file)
+    return {path: group for path, group in zip(paths, table[reading.group_column]) if path}
 
 
 def repeated_files(table: pd.DataFrame, index: FileIndex, columns: list) -> set:
@@ -309,7 +321,7 @@ def chosen_table(csv: str, folder: str | None, reading: Reading) -> Rows:
     if not folder and not tree.holds_pictures: tree = list_folder(path.parent.parent)
     if not tree.holds_pictures: raise CourseError(f"There are no pictures beside {path}: give load_pictures the folder of the pictures as its first argument, and the table as csv=.")
     found = table_rows(str(path), FileIndex(tree), reading)
-    return Rows(found.rows, found.read_as, found.notes, tree.all_lost)
+    return Rows(found.rows, found.read_as, found.notes, tree.all_lost, groups=found.groups)
 
 
 # ---- tables that lie in the folder ----
@@ -365,13 +377,14 @@ def together(tree: Folder, clear: dict) -> Rows | None:
         found = chosen.get('train') or next(iter(chosen.values()))
         rows = found.rows
         if not is_split(part for _, _, part in rows): rows = [(path, label, '') for path, label, _ in rows]
-        return Rows(rows, found.read_as, found.notes, tree.all_lost)
-    rows, notes = [], []
+        return Rows(rows, found.read_as, found.notes, tree.all_lost, groups=found.groups)
+    rows, notes, groups = [], [], {}
     for found in chosen.values():
         rows += found.rows
         notes += found.notes
+        groups |= found.groups
     read_as = 'a table for each part: ' + '; '.join(found.read_as for found in chosen.values())
-    return Rows(rows, read_as, notes, tree.all_lost)
+    return Rows(rows, read_as, notes, tree.all_lost, groups=groups)
 
 
 def labels_by_path(found: Rows) -> dict:

@@ -35,7 +35,7 @@ class TwiceAsLong:
         'The number of epochs stands in `recipe`; everything else stays as it was.',
         'The last validation loss of a run is `run.valid_loss`. Compare the two.',
         '`longer = train(pics, replace(recipe, epochs=2 * epochs), keep=True)`, then look at '
-        '`longer.valid_loss - run.valid_loss`: above nought means higher.',
+        '`longer.valid_loss - run.valid_loss`: above zero means higher.',
     )
 
     def start():
@@ -192,7 +192,7 @@ class RecallByHand:
             return [(targets[answers == k] == k).mean() if (targets == k).any() else float('nan') for k in range(n)]
 
     @wrong('has no picture here')
-    def nought_for_nan():
+    def zero_for_nan():
         def recall(targets, answers, n):
             return [(answers[targets == k] == k).mean() if (targets == k).any() else 0. for k in range(n)]
 
@@ -273,7 +273,7 @@ class OneEpochByYourself:
     answer = 'one_epoch'
     changes = True
     hints = (
-        'Four things for each batch: the loss, its gradient, a step, and the gradient back to nought.',
+        'Four things for each batch: the loss, its gradient, a step, and the gradient back to zero.',
         '`loss = torch.nn.functional.cross_entropy(model(x), y)`, then `loss.backward()`, `opt.step()`, '
         '`opt.zero_grad()`. And `model.train()` before the loop.',
         'The last batch may be smaller. Add up `loss.item() * len(y)` and `len(y)`, and divide at the end.',

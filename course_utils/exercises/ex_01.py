@@ -151,7 +151,7 @@ def view_of(x, views):
 class FlipsAndTurnsOnly:
     """
     Build a pipeline that can flip a picture horizontally and turn it by a random number of quarter turns,
-    each with p = 0.5, and does nothing else. (A random number may be nought.) Use `pipeline`, or
+    each with p = 0.5, and does nothing else. (A random number may be zero.) Use `pipeline`, or
     albumentations' own classes.
     """
     answer = 'my_pipeline'

@@ -244,14 +244,14 @@ class WithoutTheSwitch:
     `my_finding` the run with the switch, the one without, and what the held-out pictures say of the one
     **without**:
 
-    `'better'`, `'worse'` or `'not told apart'`.
+    `'better'`, `'worse'` or `'not clear'`.
     """
     answer = 'my_finding'
     hints = (
         'A difference of two accuracies means little without its interval.',
         '`difference(without, runs["frozen body"])`, from `course_utils.report.stats`, gives the mean '
         'difference and its 95 % interval over pictures.',
-        "If the interval lies above nought: 'better'. Below: 'worse'. If it holds nought: 'not told apart'.",
+        "If the interval lies above zero: 'better'. Below: 'worse'. If it holds zero: 'not clear'.",
     )
 
     def start():
@@ -273,24 +273,24 @@ class WithoutTheSwitch:
         alive = train(half, alive_recipe, keep=True)
         mean, lowest, highest = difference(alive, fixed)
         word = 'better' if lowest > 0 else 'worse'
-        if lowest <= 0 <= highest: word = 'not told apart'
+        if lowest <= 0 <= highest: word = 'not clear'
         my_finding = fixed, alive, word
 
-    @wrong('holds nought')
-    def better_though_not_told_apart():
+    @wrong('holds zero')
+    def better_though_not_clear():
         my_finding = fixed, alive, 'better'
 
-    @wrong('lies above nought')
+    @wrong('lies above zero')
     def better_missed():
-        my_finding = fixed, good, 'not told apart'
+        my_finding = fixed, good, 'not clear'
 
-    @wrong('lies below nought')
+    @wrong('lies below zero')
     def worse_missed():
         my_finding = good, fixed, 'better'
 
     @wrong('the same run twice')
     def same_run():
-        my_finding = fixed, fixed, 'not told apart'
+        my_finding = fixed, fixed, 'not clear'
 
     @wrong('The word can be')
     def other_word():

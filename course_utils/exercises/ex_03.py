@@ -99,7 +99,7 @@ class TheRatesOfASweep:
 class SmoothTheLosses:
     """
     Write `my_smoothed(raw, beta)`: the exponentially weighted mean of the losses so far, one for each
-    loss, corrected for its start at nought. `mean = beta * mean + (1 - beta) * loss`, and what comes out
+    loss, corrected for its start at zero. `mean = beta * mean + (1 - beta) * loss`, and what comes out
     at step t (from 1) is `mean / (1 - beta**t)`.
     """
     answer = 'my_smoothed'
@@ -121,7 +121,7 @@ class SmoothTheLosses:
                 out.append(mean / (1 - beta ** t))
             return out
 
-    @wrong('begins at nought')
+    @wrong('begins at zero')
     def uncorrected():
         def my_smoothed(raw, beta):
             out, mean = [], 0.
@@ -154,7 +154,7 @@ class SmoothTheLosses:
         got = as_numbers(answer(raw, beta), len(raw), 'The list of smoothed losses')
         want = smooth(raw, beta)
         if np.isclose(got[0], (1 - beta) * raw[0]):
-            return f'Your first value is {got[0]:.3f} for a loss of {raw[0]:.3f}: the mean begins at nought, and that is not corrected.'
+            return f'Your first value is {got[0]:.3f} for a loss of {raw[0]:.3f}: the mean begins at zero, and that is not corrected.'
         if np.allclose(got, smooth(raw, 1 - beta)):
             return f'For beta = {beta} your curve is hardly smoothed: beta and 1 − beta have changed places.'
         k = int(np.argmax(~np.isclose(got, want)))  # the first that is wrong
@@ -420,7 +420,7 @@ class ASweepThatLeavesNothingBehind:
         got = as_numbers(result, len(lrs), 'The list of losses')
         k = int(np.argmax(~np.isclose(got, want, rtol=1e-3)))  # the first that is wrong
         if not np.allclose(got, want, rtol=1e-3):
-            return f'The loss at step {k + 1} is {got[k]:.4f}, and should be {want[k]:.4f}: is the rate of every step set, and the gradient back at nought?'
+            return f'The loss at step {k + 1} is {got[k]:.4f}, and should be {want[k]:.4f}: is the rate of every step set, and the gradient back at zero?'
         moves = [(p.detach() - old[name]).abs().max() for name, p in model.named_parameters()]
         moved = float(max(moves))
         if moved:

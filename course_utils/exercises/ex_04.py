@@ -87,7 +87,7 @@ class HalfACosine:
             return low + (peak - low) * (1 + cos(pi * step / steps)) / 2
 
     @wrong('At the end')
-    def ends_at_nought():
+    def ends_at_zero():
         def annealed(step, steps, peak, low):
             return peak * (1 + cos(pi * step / steps)) / 2
 
@@ -134,7 +134,7 @@ class HalfACosine:
 class NeverMissARestart:
     """
     Write `rate_at(epoch, first, mult)` for whole numbers: the share of the highest rate at the
-    **beginning** of `epoch`, with warm restarts down to nought. The first cycle is `first` epochs long,
+    **beginning** of `epoch`, with warm restarts down to zero. The first cycle is `first` epochs long,
     each next one `mult` times as long as the one before. At every restart it is 1, whatever the numbers.
     """
     answer = 'rate_at'

@@ -61,14 +61,14 @@ class WhatABlindMapScores:
 @exercise('07-2', 'Energy in a mask')
 class EnergyInAMask:
     """
-    Write `inside(map, mask)`: two arrays `(H, W)`, a map of numbers from nought up, and `True` where the
+    Write `inside(map, mask)`: two arrays `(H, W)`, a map of numbers from zero up, and `True` where the
     truth lies. The result is the share of the map's sum that lies inside. A map that is blank everywhere
     has 0.
     """
     answer = 'inside'
     hints = (
         'A sum inside, over a sum of all.',
-        '`map[mask].sum()` is the sum inside. What if the whole sum is nought?',
+        '`map[mask].sum()` is the sum inside. What if the whole sum is zero?',
         '`map[mask].sum() / map.sum() if map.sum() else 0.`',
     )
 
@@ -81,7 +81,7 @@ class EnergyInAMask:
             return map[mask].sum() / map.sum() if map.sum() else 0.
 
     @wrong('blank map')
-    def blank_divided_by_nought():
+    def blank_divided_by_zero():
         def inside(map, mask):
             return map[mask].sum() / map.sum()
 
@@ -130,7 +130,7 @@ class ClassActivationMap:
     hints = (
         'One weight for each channel: a row of `weight`.',
         '`weight[k]` has the shape (C,). With two more axes, `weight[k][:, None, None]`, it fits the '
-        'maps. After the sum, cut off below nought.',
+        'maps. After the sum, cut off below zero.',
         '`np.maximum((weight[k][:, None, None] * maps).sum(0), 0)`',
     )
 
@@ -182,7 +182,7 @@ class ClassActivationMap:
         if got.min() < 0:
             return f'Your map goes down to {got.min():.2f}. What speaks against the class becomes 0.'
         if np.allclose(got, clipped_too_early):
-            return 'You cut off below nought before the sum. A channel that speaks against the class may outweigh one that speaks for it: add first.'
+            return 'You cut off below zero before the sum. A channel that speaks against the class may outweigh one that speaks for it: add first.'
         if np.allclose(got, maps.clip(0).sum(0)):
             return 'Your map is the same for every class: the weights of class k are not in it.'
         if not np.allclose(got, want):
@@ -214,7 +214,7 @@ class GradCAMInYourOwnLines:
     """
     Write `grad_cam(body, head, x, k)`: `body(x)` gives maps `(B, C, h, w)`, `head(maps)` gives logits `(B,
     classes)`. The result, `(B, h, w)`: each channel of the maps, times the **mean over its places** of the
-    gradient of class `k`'s logit; added up over the channels; nought where that is below. Both parts are
+    gradient of class `k`'s logit; added up over the channels; zero where that is below. Both parts are
     in eval mode.
     """
     answer = 'grad_cam'
@@ -240,7 +240,7 @@ class GradCAMInYourOwnLines:
             alpha = gradient.mean((2, 3), keepdim=True)
             return (alpha * maps).sum(1).relu().detach()
 
-    @wrong('Nought where')
+    @wrong('Zero where')
     def not_clipped():
         def grad_cam(body, head, x, k):
             maps = body(x).detach().requires_grad_()
@@ -278,7 +278,7 @@ class GradCAMInYourOwnLines:
         got = as_numbers(answer(body, head, x, k), (b, 3, 3), 'The map')
         want = maps_by_hand(body, head, x, k)
         if got.min() < 0:
-            return f'Your map goes down to {got.min():.3f}. Nought where it speaks against the class.'
+            return f'Your map goes down to {got.min():.3f}. Zero where it speaks against the class.'
         if np.allclose(got, maps_by_hand(body, head, x, k, pooled=False), atol=1e-5):
             return 'You weigh place by place. Grad-CAM takes the mean of the gradient over the places, one weight for each channel.'
         if np.allclose(got, maps_by_hand(body, head, x), atol=1e-5):

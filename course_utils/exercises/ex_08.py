@@ -150,7 +150,7 @@ class TheSameTimeNotTheSameEpochs:
     """
     Write `epochs_for(budget, run_seconds, run_epochs)`: a training of `run_epochs` epochs took
     `run_seconds`. How many **whole** epochs of it fit into `budget` seconds? Then give the base as much
-    time as the dearest network had: `epochs_for(table.seconds.max(), runs['base'].seconds, epochs)`.
+    time as the costliest network had: `epochs_for(table.seconds.max(), runs['base'].seconds, epochs)`.
     """
     answer = 'epochs_for'
     hints = (

@@ -28,58 +28,58 @@ quantity(
 @exercise('09-1', 'Leave one rung out')
 class LeaveOneRungOut:
     """
-    The rungs above lie on augmentation. Does transfer need it? `climbed('+ transfer',
-    without=['+ augmentation']).with_recipe(epochs=few)` is the rung without it. Train them with `own_seeds`, and put into
-    `my_finding`: `mine['+ transfer']`, the `Seeds` of your runs **without** augmentation, and what the
-    held-out pictures say of the one without:
+    Augmentation was the first rung. Does fine-tuning still need it, now that the network has seen a million photographs?
+    `climbed('+ fine-tuning', without=['+ augmentation'])` is the rung without it: its frozen stages see each picture once,
+    and not in all views. Make it `small`, `climb` it once with each of `own_seeds`, and put into `my_finding`: `mine['+ fine-tuning']`, the
+    `Seeds` of your runs **without** augmentation, and what the held-out pictures say of the one without:
 
-    `'better'`, `'worse'` or `'not told apart'`. Guess first. With so few seeds expect a wide interval.
+    `'better'`, `'worse'` or `'not clear'`. Guess first. With so few seeds expect a wide interval.
     """
     answer = 'my_finding'
     hints = (
         'The difference is paired by seed and picture, and it needs an interval.',
         '`differences_interval(without.right - with_it.right)`, from `course_utils.report.intervals`.',
-        "If the interval lies above nought: 'better'. Below: 'worse'. If it holds nought: 'not told "
-        "apart'. `verdict(low, high)` says just that.",
+        "If the interval lies above zero: 'better'. Below: 'worse'. If it holds zero: 'not "
+        "clear'. `verdict(low, high)` says just that.",
     )
 
     def start():
-        my_finding = None  # (mine['+ transfer'], Seeds.from_runs([climb(…, seed, limit) for seed in own_seeds]), '…')
+        my_finding = None  # (mine['+ fine-tuning'], Seeds.from_runs(…), '…')
 
     def setup():
         import numpy as np
-        from types import SimpleNamespace
         from course_utils.report.intervals import differences_interval
         from course_utils.report.stats import Seeds, verdict
         def made(hits, first=0): return Seeds.from_runs([a_run([.5] * 3, hits=hits + k, first=first) for k in range(2)])
-        mine = {'+ transfer': made(400)}
-        own_seeds, limit, few = (0, 1), None, 1
-        climbed = lambda name, without: SimpleNamespace(with_recipe=lambda epochs: name)
+        mine = {'+ fine-tuning': made(400)}
+        own_seeds, limit = (0, 1), None
+        climbed = lambda name, without: name
+        small = lambda rung: rung
         climb = lambda rung, seed, limit: a_run([.5] * 3, hits=404 + seed, first=40)
-        with_it, without, good = mine['+ transfer'], made(404, 40), made(500)
+        with_it, without, good = mine['+ fine-tuning'], made(404, 40), made(500)
 
     def solution():
         from course_utils.report.intervals import differences_interval
         from course_utils.report.stats import verdict
-        rung = climbed('+ transfer', without=['+ augmentation']).with_recipe(epochs=few)
-        with_it, without = mine['+ transfer'], Seeds.from_runs([climb(rung, seed, limit) for seed in own_seeds])
+        rung = small(climbed('+ fine-tuning', without=['+ augmentation']))
+        with_it, without = mine['+ fine-tuning'], Seeds.from_runs([climb(rung, seed, limit) for seed in own_seeds])
         my_finding = with_it, without, verdict(*differences_interval(without.right - with_it.right))
 
-    @wrong('holds nought')
-    def better_though_not_told_apart():
+    @wrong('holds zero')
+    def better_though_not_clear():
         my_finding = with_it, without, 'better'
 
-    @wrong('lies above nought')
+    @wrong('lies above zero')
     def better_missed():
-        my_finding = with_it, good, 'not told apart'
+        my_finding = with_it, good, 'not clear'
 
-    @wrong('lies below nought')
+    @wrong('lies below zero')
     def worse_missed():
         my_finding = good, with_it, 'better'
 
     @wrong('the same runs twice')
     def same_runs():
-        my_finding = with_it, with_it, 'not told apart'
+        my_finding = with_it, with_it, 'not clear'
 
     @wrong('The word can be')
     def other_word():
@@ -87,11 +87,11 @@ class LeaveOneRungOut:
 
     @wrong('Seeds.from_runs')
     def run_for_seeds():
-        my_finding = with_it, a_run([.5] * 3), 'not told apart'
+        my_finding = with_it, a_run([.5] * 3), 'not clear'
 
     @wrong('cannot be paired')
     def one_seed_only():
-        my_finding = with_it, Seeds.from_runs([a_run([.5] * 3)]), 'not told apart'
+        my_finding = with_it, Seeds.from_runs([a_run([.5] * 3)]), 'not clear'
 
     @wrong('three things')
     def no_word():

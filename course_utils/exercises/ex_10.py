@@ -135,7 +135,7 @@ class RecallAndPrecision:
             return share((said == rare).sum()), share((y == rare).sum())
 
     @wrong('never named')
-    def nought_if_never_named():
+    def zero_if_never_named():
         def recall_precision(said, y, rare):
             found = ((said == rare) & (y == rare)).sum()
             return found / (y == rare).sum(), found / max(1, (said == rare).sum())
@@ -159,7 +159,7 @@ class RecallAndPrecision:
             return share(y == rare), (said == y).mean()
 
     @wrong('no picture is of class')
-    def nought_if_no_such_picture():
+    def zero_if_no_such_picture():
         def recall_precision(said, y, rare):
             found, named = ((said == rare) & (y == rare)).sum(), (said == rare).sum()
             return found / max(1, (y == rare).sum()), found / named if named else float('nan')

@@ -141,7 +141,7 @@ class HowMuchOfItWasLuck:
         if np.isclose(got, best.valid - best.test):
             return f'You give {got:.1%}. In it is that the test pictures are harder for all trials: {mean.valid:.1%} on the mean against {mean.test:.1%}.'
         if np.isclose(got, -want):
-            return f'You give {got:.1%}: the sign is the other one. What looks better than it is has an optimism above nought.'
+            return f'You give {got:.1%}: the sign is the other one. What looks better than it is has an optimism above zero.'
         if np.isclose(got, highest_gain.valid - highest_gain.test):
             return f'You give {got:.1%}, from the highest of either column. Only one trial is chosen, by `valid`, and followed to `test`.'
         if not np.isclose(got, want):

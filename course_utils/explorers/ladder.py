@@ -1,11 +1,13 @@
-"""The slider of lesson 09: it climbs the ladder, a technique a rung."""
+"""The ladder: a slider that climbs it, a technique a rung, and one figure from bottom to top."""
 import matplotlib.pyplot as plt, numpy as np
 from matplotlib.ticker import PercentFormatter
 
+from course_utils.report.ladder_results import bottom_to_top, ladder_in_words
 from course_utils.report.stats import gains
 from course_utils.show.draw import figure_to_pixels
 from course_utils.show.explorer import Explorer, Slider
-from course_utils.show.palette import BLUE, ORANGE
+from course_utils.show.figures import Figure, show
+from course_utils.show.palette import BLUE, FADED, ORANGE
 
 
 def draw_rungs(
@@ -49,3 +51,41 @@ def ladder_explorer(
     slider = Slider('rung', 'rung', 0, len(names) - 1, 1, 0)
     return Explorer(draw, [slider], title='The ladder',
                     alt='Validation accuracy of each rung with its 95 % interval.')
+
+
+# ---- from bottom to top ----
+
+def climb_figure(
+    ladders: dict,  # data set in words → name of a rung → `Seeds`, as `ladders_measured` gives it; not empty
+) -> Figure:
+    "A panel for each data set: the accuracy of each rung with its interval, and what the whole ladder added."
+    alt = '. '.join(f'{data.capitalize()}, {ladder_in_words(ladder)}' for data, ladder in ladders.items())
+    return show(draw_climbs(ladders), f'The ladder from bottom to top. {alt}.')
+
+
+def draw_climbs(ladders: dict):  # a matplotlib figure
+    "What `climb_figure` shows."
+    n_rungs = max(map(len, ladders.values()))
+    fig, axes = plt.subplots(1, len(ladders), figsize=(2 + 4 * len(ladders), 1.2 + .36 * n_rungs), squeeze=False)
+    for ax, (data, ladder) in zip(axes[0], ladders.items()):
+        draw_climb(ax, ladder)
+        whole = bottom_to_top(ladder)
+        if whole is None: ax.set_title(data)
+        else: ax.set_title(f'{data}: {whole.gain:+.1%}', loc='left')
+    return fig
+
+
+def draw_climb(ax, ladder: dict):
+    "One data set's rungs, bottom first."
+    levels = np.array([seeds.accuracy for seeds in ladder.values()])  # a row a rung: mean, low, high
+    means, lows, highs = levels.T
+    places = np.arange(len(levels))
+    ax.plot(means, places, color=FADED, lw=1)
+    colours = [BLUE] * (len(levels) - 1) + [ORANGE]
+    for place, colour in zip(places, colours):
+        to_ends = [[means[place] - lows[place]], [highs[place] - means[place]]]
+        ax.errorbar(means[place], place, xerr=to_ends, fmt='o', capsize=4, color=colour)
+    ax.set(xlabel='held-out pictures named right', ylim=(-.6, len(levels) - .4))
+    ax.set(yticks=places, yticklabels=list(ladder))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.grid(axis='y', visible=False)

@@ -1,10 +1,11 @@
-"""What lesson 05 shows of groups of layers: how many parameters each holds, and a slider for the rate each gets."""
+"""What lesson 05 shows of groups of layers: how many parameters each holds, and sliders for the rate each gets and the loss it gives."""
 import cv2, matplotlib, numpy as np
 from torch import nn
 
+from course_utils.show.canvas import Canvas
 from course_utils.show.draw import write
 from course_utils.show.explorer import Explorer, Slider
-from course_utils.show.palette import BLUE, GREEN, GREY, ORANGE, RULER, rgb
+from course_utils.show.palette import BLUE, FADED, GREEN, GREY, ORANGE, RULER, rgb
 from course_utils.techniques.layer_groups import group_table, per_stage, rates_of
 
 # How `draw_rates` lays out its bars, in pixels.
@@ -78,17 +79,38 @@ def draw_rates(
     return picture
 
 
-def rates_explorer(
-    names,           # one a group
-    rates,           # function of the slider's value: what is passed as `lr_max`
-    slider: Slider,
-    title: str,
+def measured_rates_explorer(
+    names,       # of the groups, from the picture on
+    runs: dict,  # spread → head's rate → `Run`; 1 is one rate for all. Rates that all spreads have are shown
 ) -> Explorer:
-    "An explorer of the rate each group gets. The numbers are read off an optimizer."
-    def draw(**values):
-        used = rates_of(rates(*values.values()), len(names))
-        ratio = float(f"{used[-1] / used[0]:.3g}")  # three digits that count
-        sentence = f'{names[0]} learns at {used[0]:.2e}, {names[-1]} at {used[-1]:.2e}: {ratio:,g} times as fast.'
-        return draw_rates(names, used), sentence
+    "An explorer of trainings that differ in their rates: the rate of each group, and the validation loss that this gave."
+    spreads = sorted(runs)
+    peaks = sorted(set.intersection(*map(set, runs.values())))
+    curves = {(spread, peak): runs[spread][peak].history.valid_loss.to_numpy() for spread in spreads for peak in peaks}
+    highest = max(losses.max() for losses in curves.values())
+    longest = max(map(len, curves.values()))
+    canvas = Canvas((.5, longest + .5), (0, 1.05 * highest), 'epoch', 'validation loss')
+    best = min(curves, key=lambda place: curves[place][-1])
 
-    return Explorer(draw, [slider], alt='The rate of each group on a logarithmic scale.', title=title)
+    def line(place, colour, width):
+        losses = curves[place]
+        return np.arange(1, len(losses) + 1), losses, colour, width
+
+    def draw(spread, peak):
+        chosen = spreads[spread - 1], peaks[peak - 1]
+        used = rates_of(slice(chosen[1] / chosen[0], chosen[1]), len(names))
+        lines = [line(place, FADED, 1) for place in curves if place != chosen]
+        picture = canvas.draw([*lines, line(chosen, ORANGE, 3)])
+        words = (f'Spread {chosen[0]:g}: {names[0]} layers at {used[0]:.1e}, {names[-1]} at {used[-1]:.1e}. '
+                 f'Validation loss at the end {curves[chosen][-1]:.3f}; '
+                 f'the lowest of all {curves[best][-1]:.3f}, at spread {best[0]:g} and {best[1]:.1e}.')
+        return np.concatenate([draw_rates(names, used), picture]), words
+
+    def one_of(values) -> str: return ', '.join(f'{value:g}' for value in values)
+
+    sliders = [
+        Slider('spread', f'spread, one of {one_of(spreads)}', 1, len(spreads), 1, 1),
+        Slider('peak', f"head's rate, one of {one_of(peaks)}", 1, len(peaks), 1, 1),
+    ]
+    return Explorer(draw, sliders, title='Rates of three groups, and the loss that they gave',
+                    alt='The rate of each group on a logarithmic scale, and the validation loss of every epoch.')

@@ -1,51 +1,64 @@
-"""The slider of lesson 08: from the cheapest model to the dearest, what each costs and what it brings."""
-import pandas as pd
-from matplotlib.figure import Figure
+"""The slider of lesson 08: the same seconds for every network, and what each has reached by then."""
+import numpy as np
 
 from course_utils.config import CourseError
-from course_utils.show.draw import figure_to_pixels
+from course_utils.show.canvas import Canvas
 from course_utils.show.explorer import Explorer, Slider
-from course_utils.show.palette import ORANGE, UNMARKED
+from course_utils.show.palette import CYCLE, FADED, GREY
+
+STEP = 5  # per cent of the longest training
 
 
-def _panels(table, colour) -> tuple:  # picture `(H, W, 3)` uint8; (top, bottom) of each model's row in it, in pixels
-    "Costs to the left and accuracies to the right, a row per model."
-    rows = range(len(table))
-    fig = Figure(figsize=(8.4, .8 + .36 * len(table)), dpi=100, layout='constrained')
-    cost_ax, accuracy_ax = fig.subplots(1, 2, sharey=True)
-    cost_ax.barh(rows, table.step_ms, color=colour)
-    to_ends = [table.valid_accuracy - table.low, table.high - table.valid_accuracy]
-    accuracy_ax.errorbar(table.valid_accuracy, rows, xerr=to_ends, fmt='o', color=colour, capsize=3)
-    cost_ax.set(xlabel='ms of a training step, one picture')
-    cost_ax.set(yticks=rows, yticklabels=table.index, ylim=(len(table) - .5, -.5))
-    accuracy_ax.set(xlabel='valid accuracy, 95 % interval')
-    picture = figure_to_pixels(fig)
-    borders = [(0, row - .5) for row in range(len(table) + 1)]
-    heights = cost_ax.transData.transform(borders)[:, 1]  # from the lower edge
-    edges = [len(picture) - round(height) for height in heights]
-    return picture, list(zip(edges, edges[1:]))
+def epoch_ends(run) -> np.ndarray:  # `(epochs,)` seconds
+    "When each epoch of a `Run` was over, all epochs being equally long."
+    n_epochs = len(run.history)
+    return run.seconds * np.arange(1, n_epochs + 1) / n_epochs
+
+
+def reached(run, seconds: float) -> int:
+    "How many epochs were over by then."
+    return int((epoch_ends(run) <= seconds * 1.000001).sum())
+
+
+def _axes(runs: dict) -> Canvas:
+    "Axes that hold the second half of every curve: the first epochs may lie far above."
+    losses = [run.history.valid_loss.to_numpy() for run in runs.values()]
+    low = min(loss.min() for loss in losses)
+    high = max(loss[len(loss) // 2:].max() for loss in losses)
+    longest = max(run.seconds for run in runs.values())
+    return Canvas((0, longest * 1.03), (low - .02, high + .05), 'seconds of training', 'valid loss')
+
+
+def _state_words(name: str, run, n_epochs: int) -> str:
+    "One network after so many epochs."
+    if not n_epochs: return f'{name} has not finished its first epoch'
+    row = run.history.iloc[n_epochs - 1]
+    return f'{name} {n_epochs} epochs, loss {row.valid_loss:.3f}, accuracy {row.valid_accuracy:.1%}'
 
 
 def scaling_explorer(
-    table: pd.DataFrame,   # a row per model: `parameters`, `macs`, `saved_mb`, `forward_ms`, `step_ms`, `valid_accuracy`, `low`, `high`
-    title: str='What a model costs, and what it brings',
+    runs: dict,  # name → `Run`, with its history and seconds
+    title: str='The same seconds for every network',
 ) -> Explorer:
-    "An explorer that goes through the models from the cheapest training step to the dearest. Everything shown was measured."
-    if len(table) < 2: raise CourseError('There is one model in the table, but a slider needs at least two.')
-    table = table.sort_values('step_ms').astype(float, errors='ignore')
-    unmarked, places = _panels(table, UNMARKED)
-    marked, _ = _panels(table, ORANGE)
+    "An explorer that gives all trainings the same time, and shows how far each has come. Raises `CourseError` for fewer than two."
+    if len(runs) < 2: raise CourseError('There is one training, but a slider that compares needs at least two.')
+    if len(runs) > len(CYCLE): raise CourseError(f'{len(runs)} curves cannot be told by colour: give at most {len(CYCLE)} trainings.')
+    canvas = _axes(runs)
+    longest = max(run.seconds for run in runs.values())
 
-    def draw(model):
-        row = table.iloc[model]
-        top, bottom = places[model]
-        picture = unmarked.copy()
-        picture[top:bottom] = marked[top:bottom]
-        return picture, (
-            f'{table.index[model]}: {row.parameters / 1e6:.2f} million parameters, {row.macs / 1e6:,.0f} million multiply-adds a picture, '
-            f'{row.saved_mb:,.0f} MB saved for a batch, {row.forward_ms:.2f} ms forward and {row.step_ms:.2f} ms in a training step. '
-            f'Valid accuracy {row.valid_accuracy:.1%} (95 % interval {row.low:.1%} to {row.high:.1%}).')
+    def draw(share):
+        seconds = longest * share / 100
+        faded, lines, words = [], [], []
+        for (name, run), colour in zip(runs.items(), CYCLE):
+            n = reached(run, seconds)
+            ends, loss = epoch_ends(run), run.history.valid_loss
+            faded.append((ends, loss, FADED, 1))
+            lines.append((ends[:n], loss[:n], colour, 3))
+            words.append(_state_words(name, run, n))
+        drawn = [line for line in [*faded, *lines] if len(line[0]) > 1]
+        picture = canvas.draw(drawn, [(seconds, GREY, f'{seconds:.0f} s')])
+        return picture, f"After {seconds:.0f} s: {'; '.join(words)}."
 
-    slider = Slider('model', 'model, by its cost', 0, len(table) - 1, 1, 0)
+    slider = Slider('share', 'time, % of the longest training', STEP, 100, STEP, 100)
     return Explorer(draw, [slider], title=title,
-                    alt='Time of a training step and validation accuracy with its interval, a row for each model, one of them marked.')
+                    alt='Validation loss against seconds of training, a curve for each network, in colour up to a time that moves.')

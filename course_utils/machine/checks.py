@@ -1,9 +1,10 @@
 """What a check of this machine says, and the words and commands that several checks share."""
-import importlib.util, sys
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.config import root
+from course_utils.machine.places import environment_program
 
 STATES = {  # state → level of `show.palette.LEVELS`, from the best to the worst
     'good': 'good',     # nothing to do
@@ -47,9 +48,8 @@ def gigabytes(n_bytes: float) -> str: return f'{n_bytes / 1e9:.1f} GB'
 
 
 def reinstall() -> str:
-    "Installs what is missing or of another version, without looking at what make has noted as done."
-    target = 'env' if importlib.util.find_spec('pytest') else 'lab'
-    return f'`rm -f .venv/.ready-*; make {target}`'
+    "Installs what is missing or of another version, whatever the environment's marks say."
+    return f'`{quoted(course_python())} course.py doctor --again`'
 
 
 def is_course_environment(prefix) -> bool:
@@ -57,7 +57,17 @@ def is_course_environment(prefix) -> bool:
     return Path(prefix).resolve() == (root()/'.venv').resolve()
 
 
+def course_python() -> str:
+    "This Python, as a learner in the course's folder types it."
+    if not is_course_environment(sys.prefix): return sys.executable
+    return str(environment_program(Path('.venv'), 'python'))
+
+
+def quoted(program: str) -> str:
+    "A folder's name may hold spaces."
+    return f'"{program}"' if ' ' in program else program
+
+
 def install_again(package: str) -> str:
     "Installs one package again, files and all."
-    python = '.venv/bin/python' if is_course_environment(sys.prefix) else sys.executable
-    return f'`{python} -m pip install --force-reinstall --no-deps -c constraints.txt {package}`'
+    return f'`{quoted(course_python())} -m pip install --force-reinstall --no-deps -c constraints.txt {package}`'

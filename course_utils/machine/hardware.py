@@ -4,9 +4,11 @@ from pathlib import Path
 
 from course_utils.config import cache_dir, data_dir, home_dir, write_whole
 from course_utils.machine.checks import CheckResult, error_line, gigabytes, good, home_path, shortened
+from course_utils.machine.places import typed_command, with_variable, writable_again
 
 NEEDS = dict(memory=2e9, gpu=3e9, cache=3e9, data=.5e9, home=.01e9)  # bytes
-WITHOUT_GPU = '`CUDA_VISIBLE_DEVICES= make lab`'
+BF16_INSTRUCTIONS = ('avx512_bf16', 'amx_bf16', 'bf16')  # as torch calls them: two of x86, one of ARM
+WITHOUT_GPU = f"`{with_variable('CUDA_VISIBLE_DEVICES', '', typed_command('lab'))}`"
 
 
 def gpu_available(cuda) -> bool:
@@ -19,12 +21,14 @@ def gpu_available(cuda) -> bool:
 def check_gpu(
     cuda=None,    # as `torch.cuda`
     driver=None,  # is NVIDIA's driver here?
+    bf16=None,    # does the processor calculate in bfloat16?
 ) -> CheckResult:
     "Its name and memory. Without one the course runs, at profile cpu."
     if cuda is None: from torch import cuda
     if driver is None: driver = bool(shutil.which('nvidia-smi'))
+    if bf16 is None: bf16 = processor_has_bf16()
     try:
-        if not gpu_available(cuda): return no_gpu(driver)
+        if not gpu_available(cuda): return no_gpu(driver, bf16)
         name = cuda.get_device_name()
         free, total = cuda.mem_get_info()
     except Exception as error:
@@ -35,10 +39,18 @@ def check_gpu(
                        f'`nvidia-smi` lists the programs that use it: stop those, or do without it by {WITHOUT_GPU}.')
 
 
-def no_gpu(driver: bool) -> CheckResult:
-    "What is said where torch has no GPU to use."
-    if not driver: return good('none: profile cpu is used')
-    return CheckResult('look', "none that torch can use, though NVIDIA's driver is here: profile cpu is used",
+def processor_has_bf16() -> bool:
+    "Has the processor instructions for bfloat16? torch calculates in it without them, too, but slowly."
+    import torch
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in BF16_INSTRUCTIONS)
+
+
+def no_gpu(driver: bool, bf16: bool) -> CheckResult:
+    "What is said where torch has no GPU to use. `train` calculates in float32 there, whatever the processor has."
+    slow = '' if bf16 else ' (the processor has no bfloat16: torch.autocast makes a step several times as long here, and train leaves it off)'
+    if not driver: return good(f'none: profile cpu is used, in float32{slow}')
+    return CheckResult('look', f"none that torch can use, though NVIDIA's driver is here: profile cpu is used, in float32{slow}",
                        "`nvidia-smi` says whether the driver works; torch's own words are in `.venv/bin/python -c 'import torch; torch.cuda.init()'`.")
 
 
@@ -133,7 +145,7 @@ def check_disk(
     if not full: return good('; '.join(found))
     rest = f", and so {' and '.join(full[1:])}." if full[1:] else ''
     return CheckResult('bad', '; '.join(found),
-                       f'Make room on that disk, or choose a folder on another one: `{full[0]}=/other/disk/course make lab`{rest}')
+                       f"Make room on that disk, or choose a folder on another one: `{with_variable(full[0], '/other/disk/course', typed_command('lab'))}`{rest}")
 
 
 def try_writing(folder: Path):
@@ -161,4 +173,5 @@ def check_writing(
         return good(f"works in {', '.join(names)}")
     _, folder, variable = refused[0]
     return CheckResult('bad', f'refused in {shortened([row[0] for row in refused])}',
-                       f'`chmod -R u+rwX "{folder}"` if the folder is yours, else choose another: `{variable}=/another/folder make lab`')
+                       f'`{writable_again(folder)}` if the folder is yours, else choose another: '
+                       f"`{with_variable(variable, '/another/folder', typed_command('lab'))}`")

@@ -2,8 +2,9 @@
 import asyncio, random
 
 from course_utils.machine.checks import CheckResult
+from course_utils.machine.places import typed_command
 
-NO_ANSWER = ("Save, stop JupyterLab with Ctrl-C, start it by `make lab` and reload the page. It must be the JupyterLab "
+NO_ANSWER = (f"Save, stop JupyterLab with Ctrl-C, start it by `{typed_command('lab')}` and reload the page. It must be the JupyterLab "
              "of the course's .venv: `.venv/bin/jupyter labextension list` has to show @jupyter-widgets/jupyterlab-manager, enabled.")
 
 
@@ -19,7 +20,7 @@ class RoundTrip:
         self.report = report
         self.number = random.randint(10**6, 10**9)
         self.is_back = False
-        # one step from nought to the number; nobody needs to see the buttons
+        # one step from zero to the number; nobody needs to see the buttons
         hidden = ipywidgets.Layout(display='none')
         self.play = ipywidgets.Play(min=0, max=self.number, step=self.number, value=0, interval=0, layout=hidden)
         self.play.observe(self.answered, 'value')

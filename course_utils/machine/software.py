@@ -8,6 +8,7 @@ from packaging.specifiers import SpecifierSet
 
 from course_utils.config import root
 from course_utils.machine.checks import CheckResult, error_line, good, install_again, is_course_environment, reinstall, shortened
+from course_utils.machine.places import typed_command
 
 GLYPHS = '×−→…±≥≤≈·½°Δ✓'  # beyond ASCII, in figures and tables of the course
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
@@ -15,7 +16,7 @@ BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 
 def project() -> dict:
     "What pyproject.toml says of the package."
-    return tomllib.loads((root()/'pyproject.toml').read_text())['project']
+    return tomllib.loads((root()/'pyproject.toml').read_text(encoding='utf-8'))['project']
 
 
 def check_python(
@@ -28,9 +29,9 @@ def check_python(
     needed = project()['requires-python']  # >=3.11
     if not SpecifierSet(needed).contains(version):
         return CheckResult('bad', f"{version}, and the course needs {needed.removeprefix('>=')} or newer",
-                           '`make clean; make lab PYTHON=/path/to/a/newer/python3`')
+                           f"`{typed_command('clean')}`, then `/path/to/a/newer/python3 course.py lab`")
     if not is_course_environment(prefix):
-        return CheckResult('look', f"{version}, but not that of the course's .venv: it is {prefix}", 'Start with `make lab`, which uses .venv.')
+        return CheckResult('look', f"{version}, but not that of the course's .venv: it is {prefix}", f"Start with `{typed_command('lab')}`, which uses .venv.")
     return good(f'{version}, in .venv')
 
 
@@ -91,7 +92,7 @@ def check_packages(
     needed=None,       # names that must be there
 ) -> CheckResult:
     "Is every package there, at the version that the course was tested with? Those that only the tests need may be missing."
-    if constraints is None: constraints = (root()/'constraints.txt').read_text()
+    if constraints is None: constraints = (root()/'constraints.txt').read_text(encoding='utf-8')
     if installed is None: installed = installed_versions()
     if needed is None: needed = drawn_in(project()['dependencies'])
     wanted = locked_versions(constraints)

@@ -94,48 +94,98 @@ def record(
 # ---- experiments: data_scripts writes them, a row a training ----
 
 def measured(
-    name: str,  # an experiment that `make measure` runs: `ladder`, `rates`, …
-) -> dict:      # name of a setting → `Seeds`; empty where nothing was measured
-    "What `results/NAME.json` holds of an experiment: the seeds that all its settings share."
-    by_setting = answers_by_setting(read_results(name).get('runs', {}).values())
+    name: str | Path,  # an experiment that `make measure` runs: `ladder`, `rates`, …, or a file
+) -> dict:             # name of a setting → `Seeds`; empty where nothing was measured
+    "What `results/NAME.json` holds of an experiment: the seeds, or the folds, that all its settings share."
+    by_setting = rows_by_setting(read_results(name).get('runs', {}).values())
     if not by_setting: return {}
     common = sorted(set.intersection(*map(set, by_setting.values())))
     if not common: return {}
     settings = {}
-    for setting, by_seed in by_setting.items():
-        settings[setting] = seeds_of([by_seed[seed] for seed in common])
+    for setting, rows in by_setting.items():
+        settings[setting] = seeds_of([rows[number] for number in common], common)
     return settings
 
 
-def answers_by_setting(
+def measured_by_folds(
+    name: str | Path,  # as for `measured`
+) -> dict:             # as `measured` gives it; empty, too, where the file still holds seeds on one split
+    "What was measured with every picture held out once: tables and sentences of lessons are made of this alone."
+    found = measured(name)
+    is_by_folds = all(seeds.folds is not None for seeds in found.values())
+    return found if is_by_folds else {}
+
+
+def experiment_name(
+    name: str,                # `tta`, `rates`, …
+    data: str | None = None,  # a data set's name; None: the solar cells
+) -> str:                     # `tta`, or `tta_cats_dogs`
+    "Under which name the results of an experiment on a data set lie in results/."
+    return name if data in (None, 'solar') else f'{name}_{data}'
+
+
+def rows_by_setting(
     runs,     # rows of an experiment
-) -> dict:    # name of a setting → seed → (right or not, loss, seconds)
-    "The answers of every run. `ensemble_right` is a second answer of the same training, and a setting of its own."
+) -> dict:    # name of a setting → seed or fold → its row
+    "The rows of every setting. `ensemble_right` is a second answer of the same training, and a setting of its own."
     by_setting = {}
     for run in runs:
         for field in run:
             if not field.endswith('right'): continue
             prefix = field.removesuffix('right')  # '' or 'ensemble_'
             setting = run['settings']['arm'] + (f", {prefix.strip('_')}" if prefix else '')
-            right = [int(v) for v in run[field]]
-            by_seed = by_setting.setdefault(setting, {})
-            by_seed[run['settings']['seed']] = (right, run[f'{prefix}loss'], run['seconds'])
+            row = dict(run, right=run[field], loss=run[f'{prefix}loss'])
+            by_setting.setdefault(setting, {})[number_of(run)] = row
     return by_setting
 
 
+def number_of(run: dict) -> int:
+    "Its fold, or its seed where the experiment has none."
+    fold = run['settings'].get('fold')
+    return run['settings']['seed'] if fold is None else fold
+
+
 def seeds_of(
-    answers: list,  # (right or not, loss, seconds) of each seed
+    rows: list,     # one for each seed or fold
+    numbers: list,  # of these
 ) -> Seeds:
-    "The answers of several seeds, one upon the other."
-    right, loss, seconds = zip(*answers)
-    return Seeds(np.array(right, float), np.array(loss, float), float(np.median(seconds)))
+    "The answers of several seeds one upon the other, those of folds one beside the other."
+    right = [np.array([int(digit) for digit in row['right']], float) for row in rows]
+    loss = [np.array(row['loss'], float) for row in rows]
+    seconds = float(np.median([row['seconds'] for row in rows]))
+    if rows[0]['settings'].get('fold') is None: return Seeds(np.array(right), np.array(loss), seconds)
+    folds = np.repeat(numbers, [len(row) for row in right])
+    groups = np.concatenate([row['groups'] for row in rows]) if 'groups' in rows[0] else None
+    return Seeds(np.concatenate(right)[None], np.concatenate(loss)[None], seconds, groups=groups, folds=folds)
 
 
 def measured_on(name: str) -> str:
     "On what an experiment was measured, in a sentence; how to measure it where it was not."
     runs = list(read_results(name).get('runs', {}).values())
-    if not runs: return f"Not measured yet: make measure ONLY={name.split('_')[0]}"
-    n_seeds = len({run['settings']['seed'] for run in runs})
+    if not runs: return f"Not measured yet: make measure ONLY={name.removesuffix('_gpu').removesuffix('_cats_dogs')}"
+    common = set.intersection(*map(set, rows_by_setting(runs).values()))  # a fold that is still being measured does not count
+    numbers = {number_of(run): len(run['right']) for run in runs if number_of(run) in common}
     first = runs[0]
-    return (f"Measured on {first['data'].split()[0]}, {len(first['right'])} held-out pictures, {n_seeds} seeds, "
+    by_folds = first['settings'].get('fold') is not None
+    if by_folds: judged = f"{sum(numbers.values()):,} pictures, each held out once, in {len(numbers)} folds"
+    else: judged = f"{len(first['right'])} held-out pictures, {len(numbers)} seeds"
+    return (f"Measured on {first['data'].split()[0]}, {judged}, "
             f"{first['device']}, torch {first['versions']['torch']}, {first['date']}.")
+
+
+def measured_regime(name: str) -> str:
+    "How an experiment trained, in a sentence: tables of one question can differ because of it. Empty where it was not measured."
+    runs = list(read_results(name).get('runs', {}).values())
+    if not runs or 'recipe' not in runs[0]['settings']: return ''
+    settings = runs[0]['settings']
+    recipe = settings['recipe']
+    parts = [
+        f"pictures of {settings['size']} px",
+        f"{recipe['epochs']} epochs",
+        'augmented' if recipe.get('augment') or recipe.get('kept_views') else 'not augmented',
+    ]
+    if recipe['pretrained']:
+        parts.append('the head alone first' if recipe['freeze_epochs'] else 'all layers from the start')
+        parts.append(f"BatchNorm {recipe['batchnorm'].replace('_', ' ')}")
+    return f"Trained so: {', '.join(parts)}."
+

@@ -1,29 +1,31 @@
 """What measured numbers say: intervals over pictures and seeds, paired differences, and a verdict in words; the bootstrap of lesson 09."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np, pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from course_utils.config import CourseError
+from course_utils.data.pictures import Pictures
 from course_utils.report.intervals import differences_interval, mean_interval, only_has, proportion_interval
-from course_utils.training.run import Run, cross_entropy
+from course_utils.training.run import Run, cross_entropy, held_out_files
 
 
 def interval(
     values,             # one number a picture, `(pictures,)`, or a row of them for each seed, `(seeds, pictures)`
     level: float=.95,
     groups=None,        # `(pictures,)` labels of what is alike, such as the modules that cells were cut from
+    folds=None,         # `(pictures,)` labels: pictures of one fold were judged by one training, those of others by others
 ) -> tuple[float, float]:
     """Interval of the mean, chosen by what the values are. Answers, 0 and 1: `proportion_interval`. Differences of two models'
     answers, −1, 0 and 1, or nothing but 0: `differences_interval`. Anything else, such as losses: `mean_interval`.
 
     Where it is known what they are, call that one: differences that happen to hold no −1 look like answers."""
     values = np.asarray(values)
-    if values.dtype == bool: return proportion_interval(values, level, groups)
-    if only_has(values, (0, 1)) and values.any(): return proportion_interval(values, level, groups)
-    if only_has(values, (-1, 0, 1)): return differences_interval(values, level, groups)
-    return mean_interval(values, level, groups)
+    if values.dtype == bool: return proportion_interval(values, level, groups, folds)
+    if only_has(values, (0, 1)) and values.any(): return proportion_interval(values, level, groups, folds)
+    if only_has(values, (-1, 0, 1)): return differences_interval(values, level, groups, folds)
+    return mean_interval(values, level, groups, folds)
 
 
 # ---- the bootstrap ----
@@ -115,7 +117,8 @@ def relative_change(
     seed: int=0,
 ) -> tuple[float, float, float]:  # mean of `large` over mean of `small`, less one; its 95 % interval
     """By what share the mean loss changes from one model to another. Bootstrap over pictures, and over seeds where there are rows;
-    paired. Raises `CourseError` where the losses are not of the same pictures and seeds."""
+    paired. Groups of pictures do not count: where there are some, such as modules, the interval is too narrow, and `difference` is
+    the one to judge by. Raises `CourseError` where the losses are not of the same pictures and seeds."""
     small = np.atleast_2d(np.asarray(small, float))
     large = np.atleast_2d(np.asarray(large, float))
     if small.shape != large.shape:
@@ -148,8 +151,8 @@ def compare(
 def compare_row(run: Run) -> dict:
     "One run in numbers, for `compare`."
     train_accuracy = run.history.train_accuracy.iloc[-1]
-    low, high = proportion_interval(is_right(run))
-    loss_low, loss_high = mean_interval(losses(run))
+    low, high = proportion_interval(is_right(run), **units_of(run))
+    loss_low, loss_high = mean_interval(losses(run), **units_of(run))
     return dict(
         epochs=len(run.history),
         train_accuracy=train_accuracy,
@@ -165,15 +168,23 @@ def compare_row(run: Run) -> dict:
 
 
 def difference(
-    a: Run, b: Run,     # two runs on the same validation pictures
+    a: Run, b: Run,     # two runs on the same validation pictures, or two settings over folds: see `pooled`
     score=is_right,     # what is compared, picture by picture: `is_right` or `losses`
 ) -> tuple[float, float, float]:  # mean of a − b, and its 95 % interval
-    """How much `a` differs from `b`, paired: the pictures that both find hard cancel out. Raises `CourseError` where the two
-    were not judged on the same pictures."""
+    """How much `a` differs from `b`, paired: the pictures that both find hard cancel out. Groups of pictures, and folds, count
+    where they are known. Raises `CourseError` where the two were not judged on the same pictures."""
     check_same_pictures(a, b, len(a.targets), len(b.targets))
     differences = score(a) - score(b)
     find_interval = mean_interval if score is losses else differences_interval
-    return float(differences.mean()), *find_interval(differences)
+    return float(differences.mean()), *find_interval(differences, **units_of(a))
+
+
+def units_of(judged) -> dict:  # groups and folds, `(pictures,)` each, or None
+    """What the pictures of a `Run`, a `Pooled` or some `Seeds` have in common, for intervals. One fold alone is one training: like
+    one seed it says nothing of another, so its interval is over pictures alone."""
+    folds = getattr(judged, 'folds', None)
+    is_alone = folds is not None and len(np.unique(folds)) < 2
+    return dict(groups=getattr(judged, 'groups', None), folds=None if is_alone else folds)
 
 
 def check_same_pictures(
@@ -187,6 +198,8 @@ def check_same_pictures(
         raise CourseError('The held-out pictures of the two have other labels, so they are no pairs: load the pictures once, and train both on them.')
     if is_other(a.files, b.files):
         raise CourseError('The two were judged on other files, as by two splits, so they are no pairs: load the pictures once, and train both on them.')
+    if is_other(units_of(a)['folds'], units_of(b)['folds']):
+        raise CourseError('The folds of the two hold out other pictures, so they are no pairs: load both with the same seed and the same folds=.')
 
 
 def is_other(a, b) -> bool:
@@ -194,21 +207,97 @@ def is_other(a, b) -> bool:
     return a is not None and b is not None and not np.array_equal(a, b)
 
 
+# ---- over folds ----
+
+@dataclass
+class Pooled:
+    """The trainings of all folds as one: each picture once, judged by the network that had not seen it. It goes where a `Run` goes
+    in `is_right`, `losses` and `difference`."""
+    probs: np.ndarray    # `(pictures, n_classes)`
+    targets: np.ndarray  # `(pictures,)` labels
+    folds: np.ndarray    # `(pictures,)`: the place of its run among those that were pooled
+    files: list | None   # class folder and file of each picture; None where they are not known
+    groups: np.ndarray | None  # `(pictures,)`: what is alike, such as modules; None where there are none
+    seconds: float             # of one training, the median
+    seeds: tuple | None        # of the trainings, fold by fold; None where they are not known
+
+    @property
+    def accuracy(self) -> float:
+        "The share of all pictures that are named right."
+        return float(is_right(self).mean())
+
+    @property
+    def table(self) -> pd.DataFrame:
+        "A row a picture: file, fold, group, target, answer, the probability of its own class."
+        of_target = self.probs[np.arange(len(self.targets)), self.targets]
+        columns = dict(file=self.files, fold=self.folds, group=self.groups, target=self.targets,
+                       answer=self.probs.argmax(1), p=of_target)
+        return pd.DataFrame(columns)
+
+
+def pooled(
+    runs,                      # of `Run`, one for each fold, in order
+    pics: Pictures | None=None,  # of any of the folds: its groups are used, and whether a fold is missing is seen
+) -> Pooled:
+    """Joins the trainings of one setting over the folds of `load_pictures(…, fold=k)`. Raises `CourseError` where a picture was
+    held out twice, or never."""
+    runs = list(runs)
+    if len(runs) < 2: raise CourseError('One run makes no folds: train one for each of fold=0, fold=1 and so on.')
+    is_known = all(run.files is not None for run in runs)
+    files = [file for run in runs for file in run.files] if is_known else None
+    if is_known and len(set(files)) < len(files):
+        raise CourseError('Some pictures are held out in two of these runs: load the pictures of each with another fold=, and the same seed.')
+    groups = groups_of_files(files, pics) if is_known and pics is not None else None
+    if groups is None and all(getattr(run, 'groups', None) is not None for run in runs):
+        groups = np.concatenate([run.groups for run in runs])
+    lengths = [len(run.targets) for run in runs]
+    seeds = tuple(run.recipe.seed for run in runs) if all(run.recipe for run in runs) else None
+    return Pooled(
+        probs=np.concatenate([run.probs for run in runs]),
+        targets=np.concatenate([run.targets for run in runs]),
+        folds=np.repeat(np.arange(len(runs)), lengths),
+        files=files,
+        groups=groups,
+        seconds=float(np.median([run.seconds for run in runs])),
+        seeds=seeds,
+    )
+
+
+def groups_of_files(
+    files: list,     # as in `Run.files`
+    pics: Pictures,  # they are its pictures, all of them
+) -> np.ndarray | None:
+    "The group of each file; None where the pictures have no groups. Raises `CourseError` where pictures are missing."
+    everything = replace(pics, table=pics.table.assign(split='valid'))
+    names = held_out_files(everything)
+    missing = set(names) - set(files)
+    if missing:
+        raise CourseError(f'{len(missing)} of {len(names)} pictures are held out in none of these runs, such as {min(missing)}: train one for each fold.')
+    if 'group' not in pics.table: return None
+    group_of = dict(zip(names, pics.table.group))
+    return np.array([group_of[file] for file in files])
+
+
+# ---- over seeds ----
+
 @dataclass
 class Seeds:
-    "What several seeds of one setting gave, all on the same validation pictures. The last three are None where they are not known."
+    """What several seeds of one setting gave, all on the same validation pictures; or what its folds gave, each on its own, in one
+    row. What is None is not known."""
     right: np.ndarray  # `(seeds, pictures)`: 1 where a picture is named right, else 0
     loss: np.ndarray   # `(seeds, pictures)`: cross-entropy
     seconds: float     # of one training, the median over the seeds
     targets: np.ndarray | None=None  # `(pictures,)` labels
     files: list | None=None          # class folder and file of each picture
-    seeds: tuple | None=None         # the seeds' numbers, a row each
+    seeds: tuple | None=None         # the seeds' numbers, one for each row, or for each fold
+    groups: np.ndarray | None=None   # `(pictures,)`: what is alike, such as modules
+    folds: np.ndarray | None=None    # `(pictures,)`: pictures with the same were judged by the same training
 
     @cached_property
     def accuracy(self) -> tuple[float, float, float]:
         "The share named right, and its 95 % interval."
-        if only_has(self.right, (0, 1)): low, high = proportion_interval(self.right)
-        else: low, high = np.clip(mean_interval(self.right), 0, 1).tolist()  # shares, of the frames of a hand
+        if only_has(self.right, (0, 1)): low, high = proportion_interval(self.right, **units_of(self))
+        else: low, high = np.clip(mean_interval(self.right, **units_of(self)), 0, 1).tolist()  # shares, of the frames of a hand
         return float(self.right.mean()), low, high
 
     @classmethod
@@ -221,14 +310,28 @@ class Seeds:
         loss = np.array([losses(run) for run in runs])
         seconds = float(np.median([run.seconds for run in runs]))
         seeds = tuple(run.recipe.seed for run in runs) if all(run.recipe for run in runs) else None
-        return cls(right, loss, seconds, first.targets, first.files, seeds)
+        return cls(right, loss, seconds, first.targets, first.files, seeds, getattr(first, 'groups', None))
+
+    @classmethod
+    def from_folds(cls, runs, pics: Pictures | None=None) -> 'Seeds':
+        "Of `Run`s, one a fold: see `pooled`, which says what is raised."
+        whole = pooled(runs, pics)
+        right = is_right(whole)[None]
+        loss = losses(whole)[None]
+        return cls(right, loss, whole.seconds, whole.targets, whole.files, whole.seeds, whole.groups, whole.folds)
+
+    @property
+    def n_trainings(self) -> int:
+        "How many trainings these are: folds where there are any, else seeds."
+        if self.folds is None: return len(self.right)
+        return len(self.right) * len(np.unique(self.folds))
 
 
 def gains(
     seeds: dict,     # name → `Seeds`
     baseline,        # the name that all others are compared with, or pairs (name, against)
 ) -> pd.DataFrame:   # a row for each comparison
-    """Differences over seeds, paired by seed and picture, with 95 % intervals over both. One that holds nought says: not told apart.
+    """Differences over seeds or folds, paired by seed and picture, with 95 % intervals over both; groups count as a whole. One that holds zero says: not clear.
     Raises `CourseError` where the two have other seeds or pictures."""
     if isinstance(baseline, str):
         pairs = [(name, baseline) for name in seeds if name != baseline]
@@ -247,8 +350,8 @@ def gain_row(a: Seeds, b: Seeds) -> dict:
     "What `a` gains over `b`, for `gains`."
     check_same_pictures(a, b, a.right.shape[-1], b.right.shape[-1])
     check_seeds(a, b)
-    low, high = differences_interval(a.right - b.right)
-    loss_low, loss_high = mean_interval(a.loss - b.loss)
+    low, high = differences_interval(a.right - b.right, **units_of(a))
+    loss_low, loss_high = mean_interval(a.loss - b.loss, **units_of(a))
     return dict(
         accuracy=a.right.mean(),
         gain=a.right.mean() - b.right.mean(),
@@ -260,7 +363,7 @@ def gain_row(a: Seeds, b: Seeds) -> dict:
         loss_high=loss_high,
         seconds=round(a.seconds, 1),
         against_seconds=round(b.seconds, 1),
-        seeds=len(a.right),
+        seeds=a.n_trainings,
     )
 
 
@@ -277,12 +380,12 @@ def numbers(values) -> str: return ', '.join(map(str, values))
 
 def verdict(
     low: float, high: float,  # interval of a difference
-    better: str='better',     # said where all of it lies above nought
+    better: str='better',     # said where all of it lies above zero
     worse: str='worse',       # said where all of it lies below
 ) -> str:
     "What an interval of a difference says."
     if low > 0: return better
-    return worse if high < 0 else 'not told apart'
+    return worse if high < 0 else 'not clear'
 
 
 def percents(values) -> str:

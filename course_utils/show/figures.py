@@ -62,8 +62,13 @@ def best_epoch(history: pd.DataFrame) -> int:
 def _axis_limits(history, quantity) -> tuple:
     "Of all epochs, so that a figure of the first few has the same axes."
     values = history[[f'train_{quantity}', f'valid_{quantity}']].to_numpy()
-    if quantity == 'loss': return 0, min(values.max() * 1.05, 2.)
+    if quantity == 'loss': return 0, min(values.max() * 1.05, loss_limit(history))
     return min(.4, values.min()), 1.01
+
+
+def loss_limit(history) -> float:
+    "At least 2, and twice the lowest validation loss: one epoch that flew off makes no curve flat, and no panel is blank."
+    return max(2., 2 * history.valid_loss.min())
 
 
 def curves_figure(
@@ -131,10 +136,11 @@ def dots_figure(
     even: float=0,        # see `dots`
 ):  # a matplotlib figure
     "What `dots` shows: the first row on top."
-    fig, ax = plt.subplots(figsize=(7, .8 + .35 * len(table)))
     rows = table[::-1]
     places = range(len(rows))
     names = [name.replace('$', r'\$') for name in rows.index]  # a dollar would begin a formula
+    names = [name.replace(' against ', '\nagainst ') for name in names]
+    fig, ax = plt.subplots(figsize=dots_size(names))
     to_ends = [rows['mean'] - rows.low, rows.high - rows['mean']]
     ax.errorbar(rows['mean'], places, xerr=to_ends, fmt='o', capsize=4)
     ax.axvline(even, color=GREY, lw=1)
@@ -142,6 +148,16 @@ def dots_figure(
     ax.set(yticks=places, yticklabels=names, ylim=(-.6, len(rows) - .4))
     ax.grid(axis='y', visible=False)
     return fig
+
+
+def dots_size(
+    names: list,  # of the rows; some have more than one line
+) -> tuple:  # width and height of the figure, in inches
+    "Wide enough that the axes keep their width beside the longest line of the names: a letter takes about a twelfth of an inch."
+    lines = [line for name in names for line in name.splitlines()]
+    longest = max(map(len, lines), default=0)
+    row = .35 if len(lines) == len(names) else .5
+    return max(7, 4 + longest / 12), .8 + row * len(names)
 
 
 def _dots_alt(table, even) -> str:

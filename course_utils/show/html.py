@@ -10,7 +10,7 @@ from course_utils.show.palette import BORDER, LEVELS
 
 VOID = {'br', 'hr', 'img', 'input'}  # elements that hold nothing
 LEFT = 'text-align:left'             # what JupyterLab would set to the right in tables
-TOP = 'vertical-align:top'
+ALIGN_TOP = 'vertical-align:top'
 
 
 class Markup(str):
@@ -71,11 +71,14 @@ def frame(
 
 
 def card(
-    rows: dict,  # what a line is about → what it says
+    rows: dict,    # what a line is about → what it says
+    folded=None,   # the same for lines that open at a click
 ) -> Markup:
     "A few lines in a frame, each with its name in bold."
-    def line(name, text): return element('div', element('b', name), ' · ', text, style='margin:.25em 0')
-    lines = [line(name, text) for name, text in rows.items()]
+    margin = 'margin:.25em 0'
+    lines = [element('div', element('b', name), ' · ', text, style=margin) for name, text in rows.items()]
+    for name, text in (folded or {}).items():
+        lines.append(element('details', element('summary', element('b', name)), text, style=margin))
     return frame('info', *lines, role=None)
 
 

@@ -52,7 +52,7 @@ def ece_by_chance(
     seed: int=0,
 ) -> tuple[float, float]:  # the mean, and what 95 of 100 stay under
     """The ECE that a perfectly calibrated network with these confidences would show on so many pictures: it is never
-    nought."""
+    zero."""
     rng = np.random.default_rng(seed)
     confidence = np.asarray(probs, float).max(1)
     gaps = []

@@ -22,8 +22,9 @@ from .augment import share_generator
 
 # %% ../../nbs/10_troubled_data.ipynb #1a2243a8
 def domains(pics: Pictures) -> np.ndarray:  # a name for each picture
-    """The kind of each picture: the table's `type` where it has two, else `dark` and `bright`, the halves of each class by mean
-    brightness. Raises `CourseError` where there are fewer than two of a kind in training or held out."""
+    """The kind of each picture: the table's `type` where it has two, else `dark` and `bright`, the
+    halves of each class by mean brightness. Raises `CourseError` where there are fewer than two of
+    a kind in training or held out."""
     table = pics.table
     if 'type' in table and table.type.nunique() == 2: kinds = table.type.to_numpy()
     else:
@@ -33,14 +34,14 @@ def domains(pics: Pictures) -> np.ndarray:  # a name for each picture
     check_kinds(pics, kinds)
     return kinds
 
-# %% ../../nbs/10_troubled_data.ipynb #check-kinds
 def check_kinds(pics: Pictures, kinds: np.ndarray):
     "Raises `CourseError` unless there are two of each of two kinds, in training and held out."
     for part, places in (('to train on', pics.train), ('held out', pics.valid)):
         counts = pd.Series(kinds[places]).value_counts()
         if len(counts) == 2 and counts.min() >= 2: continue
         seen = ', '.join(f'{n} {kind}' for kind, n in counts.items())
-        raise CourseError(f"{pics.name} has too few pictures to compare two kinds ({part}: {seen}): this needs two of each, {part}; add pictures.")
+        raise CourseError(f"{pics.name} has too few pictures to compare two kinds ({part}: {seen}):"
+                          f" this needs two of each, {part}; add pictures.")
 
 # %% ../../nbs/10_troubled_data.ipynb #cad1cce2
 def told_apart(
@@ -48,10 +49,11 @@ def told_apart(
     folds: int=5,
     seed: int=0,
 ) -> float:
-    """AUC of a logistic regression that learns to tell `a` from `b`, judged on pictures it has not learnt from (arXiv
-    1610.06545). Raises `CourseError` where there are fewer than two of either."""
+    """AUC of a logistic regression that learns to tell `a` from `b`, judged on pictures it has not
+    learnt from (arXiv 1610.06545). Raises `CourseError` where either has fewer than two."""
     folds = min(folds, len(a), len(b))
-    if folds < 2: raise CourseError("To tell two sets of pictures apart takes at least two of each.")
+    if folds < 2:
+        raise CourseError("To tell two sets of pictures apart takes at least two of each.")
     features = np.r_[a, b]
     is_b = np.repeat([0, 1], [len(a), len(b)])
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
@@ -60,7 +62,7 @@ def told_apart(
     return float(roc_auc_score(is_b, scores))
 
 def feature_gap(a, b) -> float:
-    "How far apart the means of the features are, in standard deviations, averaged over the features."
+    "How far apart the means of the features are, in standard deviations; the mean of all features."
     a, b = np.asarray(a), np.asarray(b)
     distance = abs(a.mean(0) - b.mean(0))
     deviation = np.sqrt((a.var(0) + b.var(0)) / 2)
@@ -79,16 +81,17 @@ def relight(
     contrast: float=1.,    # about middle grey
     gamma: float=1.,       # above 1 the tones get darker
 ) -> np.ndarray:
-    "The picture in another light: ((x ** gamma − ½) · contrast + ½ + brightness), cut off at black and white."
+    """The picture in another light: ((x ** gamma − ½) · contrast + ½ + brightness), cut off at
+    black and white."""
     if gamma <= 0 or contrast < 0:
-        raise CourseError(f"gamma is {gamma} and contrast {contrast}, but gamma must be above 0 and contrast 0 at least.")
+        raise CourseError(f"gamma is {gamma} and contrast {contrast}, but gamma must be above 0 "
+                          "and contrast 0 at least.")
     x = np.arange(256) / 255
     tones = ((x**gamma - .5) * contrast + .5 + brightness).clip(0, 1)
     return np.round(255 * tones).astype(np.uint8)[images]
 
-# %% ../../nbs/10_troubled_data.ipynb #lighting
 def lighting(p: float=.75) -> A.Compose:
-    "Training pictures in all lights: brightness and contrast, then gamma, each with probability `p`."
+    "Training pictures in all lights: brightness and contrast, then gamma, each with chance `p`."
     linear = A.RandomBrightnessContrast(brightness_limit=.4, contrast_limit=.6, p=p)
     bent = A.RandomGamma(gamma_limit=(40, 250), p=p)
     return share_generator(A.Compose([linear, bent]))
@@ -105,11 +108,11 @@ def in_light(
 
 # %% ../../nbs/10_troubled_data.ipynb #a7f66bbe
 def expected_views(views: int, draws: int) -> float:
-    "How many different views of a picture `draws` draws give on average, out of `views` that are equally likely."
+    "Different views of a picture that `draws` draws give on average, of `views` equally likely."
     never_drawn = (1 - 1 / views)**draws
     return views * (1 - never_drawn)
 
-def delivered(loader, epochs: int=1) -> tuple[int, int]:  # pictures handed out; how many different ones
+def delivered(loader, epochs: int=1) -> tuple[int, int]:  # pictures handed out; different ones
     "Counts what the training loader hands out, byte by byte."
     hashes = []
     for _ in range(epochs):

@@ -1,23 +1,38 @@
-"""Takes a network away from the course: weights, an ONNX file that knows its classes and how to prepare a picture, and plain code
-that classifies with that file alone."""
-import copy, inspect, io, itertools, json, logging, warnings
+"""Takes a network away from the course: weights, and an ONNX file that knows its classes, how to prepare a picture, how sure it may be,
+and when it does not know. `answer` says what such a file makes of a picture."""
+import copy, io, itertools, json, logging, warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np, onnxruntime, torch
 from torch import nn
 
 from course_utils.config import CourseError
-from course_utils.data.decode import STANDALONE, read_picture
 from course_utils.data.loader import to_input
 from course_utils.data.pictures import Pictures
 from course_utils.models import norm_of
 from course_utils.show.words import abridged
-from course_utils.training.run import DataFacts, Run
+from course_utils.techniques.calibration import temperature
+from course_utils.techniques.deep_features import DeepClassifier
+from course_utils.techniques.novelty import FEWEST_PICTURES, Novelty, find_threshold, fit_novelty
+from course_utils.techniques.tta import symmetric_views
+from course_utils.training.run import DataFacts, Run, probabilities
 
 KINDS = ('pt', 'onnx', 'json')  # endings of the files that `export` writes
 PREPARATION = 'RGB; shorter side to `size` (bicubic), centre square; / 255, − mean, / std; channels first'
+CONTRACT = dict(  # how a file becomes what the network wants, step by step: whoever does otherwise shows it another picture
+    order=['first frame, decoded whole (a JPEG not at reduced size)', 'turned as its EXIF says', '8-bit RGB, transparency on white',
+           'centre square', 'resize', '/ 255', '− mean', '/ std', 'channels first'],
+    filter='bicubic',
+    a=-.5,
+    antialias=True,
+    passes='across, then down, each rounded to 8 bits',
+    as_in='Pillow: Image.resize(…, Image.Resampling.BICUBIC, box) twice, first across, then down',
+)
 TALKERS = ('torch.onnx', 'onnxscript', 'onnx_ir', 'torch.export')  # loggers
+MOST_PICTURES = dict(train=4000, views=300)  # that the detector learns from; on which views are tried
+VIEW_MAY_LOSE = .02  # accuracy, for a view that is shown beside the plain one
 
 
 # ---- the file ----
@@ -27,10 +42,13 @@ def export(
     pics: Pictures | None=None,  # those it was trained on: a run knows them and may leave them out, a bare network does not
     folder=None,                 # where to; a run may be followed by it at once
     name: str='model',           # of the files; where it is taken, one with a number is used
+    troubles=(),                 # sentences for the model card: what is known to be wrong with the pictures
 ) -> dict:                       # files `pt`, `onnx`, `json`, and the largest difference in probability between the ONNX file and the model
-    """Writes weights, ONNX model and its facts. The ONNX file takes pictures `(B, 3, size, size)`, any B, gives logits `(B, n_classes)`, and
-    carries labels (in order), size, mean, std, the range of greys and the way to resize as JSON in its metadata: those of the
-    pictures that the run was trained on. Raises `CourseError` where it cannot write, or where `pics` are others."""
+    """Writes weights, ONNX model and its facts. The ONNX file takes pictures `(B, 3, size, size)`, any B, gives `logits (B, n_classes)`,
+    where the network allows it `maps (B, n_classes, h, w)`: the evidence by place, and where it was told the pictures `distance (B,)`
+    from those it was trained on. As JSON in its metadata it carries labels (in order), size, mean, std, the range of greys, the way to
+    resize step by step, the temperature, the views and the threshold that were found on held-out pictures. Raises `CourseError` where
+    it cannot write, or where `pics` are others."""
     if isinstance(pics, str | Path): pics, folder, name = None, pics, folder or name  # export(run, folder, name)
     if folder is None: raise CourseError("export was not told where to: give it a folder, export(run, folder).")
     network = cpu_copy(getattr(model, 'model', model))
@@ -39,9 +57,13 @@ def export(
     folder = Path(folder)
     stem = free_stem(folder, name, KINDS)
     files = {kind: folder/f'{stem}.{kind}' for kind in KINDS}
-    facts = export_facts(network, data)
+    facts, novelty = export_facts(network, data), None
+    facts |= held_out_facts(model, network, pics, troubles)
+    if pics is not None: novelty, facts['unlike'] = detector(network, pics)
     try:
-        write_onnx(network, to_input(images, data.mean, data.std).contiguous(), facts, files['onnx'])
+        whole = with_outputs(network, to_input(images, data.mean, data.std), novelty)
+        facts['map'] = map_shows(whole)
+        write_onnx(whole, to_input(images, data.mean, data.std).contiguous(), facts, files['onnx'])
         torch.save(network.state_dict(), files['pt'])
         files['json'].write_text(json.dumps(facts, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
     except OSError as e:
@@ -117,7 +139,153 @@ def export_facts(network: nn.Module, data: DataFacts) -> dict:
         resize=data.resize,
         arch=network.pretrained_cfg.get('architecture', ''),
         prepare=PREPARATION,
+        contract=CONTRACT,
     )
+
+
+# ---- what held-out pictures say ----
+
+def held_out_facts(
+    model: Run | nn.Module,
+    network: nn.Module,        # its network, on the CPU
+    pics: Pictures | None,
+    troubles,                  # sentences
+) -> dict:
+    "The temperature, the views that do no harm, and what a model card says. Of a bare network without pictures nothing is known."
+    probs, targets = getattr(model, 'probs', None), getattr(model, 'targets', None)
+    if probs is None and pics is not None and len(pics.valid):
+        probs, targets = probabilities(network, pics.x[pics.valid]), pics.y[pics.valid]
+    n = 0 if probs is None else len(probs)
+    facts = dict(temperature=1., views=[[0, False], [0, True]], unlike=None)
+    if n >= FEWEST_PICTURES: facts['temperature'] = temperature(np.log(probs.clip(1e-12)), targets)
+    if pics is not None and len(pics.valid) >= FEWEST_PICTURES: facts['views'] = harmless_views(network, pics)
+    right = int((probs.argmax(1) == targets).sum()) if n else 0
+    name, training = (pics.name, len(pics.train)) if pics is not None else ('', 0)
+    facts['card'] = dict(pictures=name, training=training, held_out=n, right=right, troubles=list(troubles))
+    return facts
+
+
+def evenly(places: np.ndarray, n: int) -> np.ndarray:
+    "At most `n` of them, evenly spread."
+    return places[::-(-len(places) // n)]
+
+
+def harmless_views(network: nn.Module, pics: Pictures) -> list:  # [quarter turns, mirrored?], the plain one first
+    "Flips and turns of a square that lose hardly any accuracy: a cell has no upside, a cat has."
+    places = evenly(pics.valid, MOST_PICTURES['views'])
+    images, labels = np.asarray(pics.x[places]), pics.y[places]
+    kept, least = [], 0.
+    for view in symmetric_views():
+        accuracy = (probabilities(network, view(images)).argmax(1) == labels).mean()
+        if not kept: least = accuracy - VIEW_MAY_LOSE
+        if accuracy >= least: kept.append([view.quarters, view.mirror])
+    return kept
+
+
+def detector(network: nn.Module, pics: Pictures) -> tuple[Novelty | None, dict | None]:
+    "What is unlike the training pictures: fitted on these, its threshold found on the held-out ones."
+    if not hasattr(network, 'forward_head') or len(pics.valid) < FEWEST_PICTURES: return None, None
+    places = evenly(pics.train, MOST_PICTURES['train'])
+    novelty = fit_novelty(pooled_features(network, pics.x[places]), pics.y[places])
+    if novelty is None: return None, None
+    held_out = torch.from_numpy(pooled_features(network, pics.x[pics.valid]))
+    threshold = find_threshold(novelty(held_out).numpy())
+    found = asdict(threshold)
+    return novelty, dict(threshold=found['value'], false_alarms=found['false_alarms'], pictures=found['pictures'])
+
+
+def pooled_features(
+    network: nn.Module,
+    images,               # `(N, size, size, 3)` uint8
+    bs: int=64,
+) -> np.ndarray:          # `(N, n)`
+    "What the last layer gets."
+    mean, std = norm_of(network)
+    parts = []
+    with torch.inference_mode():
+        for i in range(0, len(images), bs):
+            x = to_input(np.asarray(images[i:i + bs]), mean, std)
+            parts.append(network.forward_head(network.forward_features(x), pre_logits=True))
+    return torch.cat(parts).numpy()
+
+
+# ---- what the file gives out ----
+
+class Outputs(nn.Module):
+    "A network that gives its map, too, and how far a picture is from those it was trained on."
+    def __init__(
+        self,
+        network: nn.Module,          # of timm, or a `DeepClassifier`
+        last: nn.Linear | None,      # see `last_layer`
+        novelty: Novelty | None,
+    ):
+        super().__init__()
+        self.network, self.last, self.novelty = network, last, novelty
+
+    def forward(self, x):
+        features = self.network.forward_features(x)
+        outputs = [self.network.forward_head(features)]
+        if self.last is not None: outputs.append(evidence_maps(last_map(features), self.last))
+        if self.novelty is not None: outputs.append(self.novelty(self.network.forward_head(features, pre_logits=True)))
+        return tuple(outputs)
+
+    @property
+    def names(self) -> list:
+        present = dict(logits=True, maps=self.last is not None, distance=self.novelty is not None)
+        return [name for name, is_there in present.items() if is_there]
+
+
+def last_map(features):  # `(B, n, h, w)`
+    "Of a network that hands on maps of several depths, the last."
+    return features[-1] if isinstance(features, list) else features
+
+
+def evidence_maps(
+    features,         # `(B, n, h, w)`, the last feature map
+    last: nn.Linear,
+):                    # `(B, n_classes, h, w)`
+    """CAM (Zhou et al. 2016, arXiv 1512.04150): each place's share in each logit. Behind a mean over h·w places and one linear layer
+    the gradient of a logit is the layer's weight / (h·w) at every place, so this is Grad-CAM times h·w, without a gradient."""
+    return torch.einsum('bnhw,cn->bchw', features, last.weight)
+
+
+def last_layer(
+    network: nn.Module,
+    x,                  # pictures, normalised
+) -> nn.Linear | None:  # None where its map is not to be had without a gradient
+    """The linear layer behind the mean over places, if that is how the network comes to its logits: it is tried, not believed.
+    Of features of several depths, the layer that stands for the last map."""
+    if not hasattr(network, 'forward_head'): return None
+    if isinstance(network, DeepClassifier): return network.map_layer() if ends_in_a_map(network, x) else None
+    last = network.get_classifier()
+    with torch.inference_mode():
+        features = network.forward_features(x)
+        if not isinstance(last, nn.Linear) or features.ndim != 4: return None
+        if features.shape[1] != last.in_features: return None
+        logits = network.forward_head(features)
+        by_place = evidence_maps(features, last).mean((2, 3))
+        if last.bias is not None: by_place = by_place + last.bias
+        is_same = torch.allclose(by_place, logits, rtol=1e-3, atol=1e-3)
+    return last if is_same else None
+
+
+def map_shows(whole: nn.Module) -> str:  # of `with_outputs`
+    "What stands in the map: 'all' of the evidence, that of the 'last' depth alone, or '' where there is no map."
+    if getattr(whole, 'last', None) is None: return ''
+    return 'last' if isinstance(whole.network, DeepClassifier) else 'all'
+
+
+def ends_in_a_map(network: nn.Module, x) -> bool:
+    "Not in rows of tokens, and with as many channels as the network says."
+    with torch.inference_mode(): features = last_map(network.forward_features(x))
+    return features.ndim == 4 and features.shape[1] == network.depths.body.num_features
+
+
+def with_outputs(network: nn.Module, x, novelty: Novelty | None) -> nn.Module:
+    "The network with the outputs that it can have."
+    last = last_layer(network, x)
+    if last is None and novelty is None: return network
+    return Outputs(network, last, novelty)
 
 
 def write_onnx(
@@ -130,7 +298,7 @@ def write_onnx(
     any_batch = ({0: torch.export.Dim('batch')},)
     with quiet():
         program = torch.onnx.export(network, (batch,), dynamo=True, verbose=False, dynamic_shapes=any_batch,
-                                    input_names=['pictures'], output_names=['logits'])
+                                    input_names=['pictures'], output_names=getattr(network, 'names', ['logits']))
         metadata = {name: json.dumps(value, ensure_ascii=False) for name, value in facts.items()}
         program.model.metadata_props.update(metadata)
         program.save(str(file), external_data=False)
@@ -165,32 +333,3 @@ def largest_difference(
         probs = torch.tensor(logits).softmax(1).numpy()
         differences.append(float(np.abs(probs - expected[:n]).max()))
     return max(differences)
-
-
-# ---- the plain code ----
-
-def standalone() -> str:
-    "Code that classifies pictures from an exported file, and needs NumPy, Pillow and ONNX Runtime alone: the course's own functions."
-    functions = [inspect.getsource(function).rstrip() for function in (*STANDALONE, classify)]
-    imports = 'import json, os, warnings\nimport numpy as np, onnxruntime\nfrom PIL import Image, ImageOps'
-    return '\n\n'.join([imports, *functions])
-
-
-def classify(
-    onnx_file,  # written by `export`
-    files,      # pictures
-) -> tuple:     # labels; probabilities `(number of files, number of labels)`
-    "Classifies pictures from the exported file alone."
-    session = onnxruntime.InferenceSession(str(onnx_file), providers=['CPUExecutionProvider'])
-    metadata = session.get_modelmeta().custom_metadata_map
-    facts = {name: json.loads(value) for name, value in metadata.items()}
-    mean = np.array(facts['mean'], np.float32)
-    std = np.array(facts['std'], np.float32)
-    logits = []
-    for file in files:
-        image, *_ = read_picture(file, facts['size'], facts.get('grey_range'))
-        x = (image / np.float32(255) - mean) / std
-        logits += session.run(None, {'pictures': x.transpose(2, 0, 1)[None]})
-    logits = np.concatenate(logits)
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    return facts['labels'], odds / odds.sum(1, keepdims=True)

@@ -22,23 +22,26 @@ from ..training.run import probabilities
 def gradcam(
     model: nn.Module,
     x,                     # `(B, 3, H, W)`, normalised as the model wants it
-    classes=None,          # whose evidence: one class for all, or one for each picture; None: the class the model says
+    classes=None,          # whose evidence, one class or one for each; None: what the model says
     layer: str|None=None,  # a module's name; None: `target_layer`'s choice
-) -> np.ndarray:           # `(B, h, w)` float32, nought or more, as coarse as that layer's map
-    "Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391). Raises `CourseError` for a layer without a map."
+) -> np.ndarray:           # `(B, h, w)` float32, zero or more, as coarse as that layer's map
+    """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391). Raises `CourseError` for a layer without
+    a map."""
     layer = layer or target_layer(model, x.shape[-1])
     maps, gradients = maps_and_gradients(model.eval(), x, classes, layer)
     weights = gradients.mean((2, 3), keepdim=True)
     return (weights * maps).sum(1).relu().cpu().numpy()
 
 # %% ../../nbs/07_gradcam.ipynb #maps-and-gradients
-def maps_and_gradients(model, x, classes, layer) -> tuple[torch.Tensor, torch.Tensor]:  # `(B, C, h, w)` each
+def maps_and_gradients(
+    model, x, classes, layer,  # see `gradcam`
+) -> tuple[torch.Tensor, torch.Tensor]:  # `(B, C, h, w)` each
     "A layer's map, and how the logits of `classes` rise with it."
     cuts = []
     def cut(module, inputs, output):
         cuts[:] = [check_map(output, layer).detach().requires_grad_()]
-        torch.set_grad_enabled(True)  # a gradient is wanted from here to the logits, and no further down
-        return cuts[0].clone()        # what follows may write in place, and would write over the map
+        torch.set_grad_enabled(True)  # a gradient is wanted from here to the logits
+        return cuts[0].clone()        # what follows may write in place, and would change the map
     hook = find_layer(model, layer).register_forward_hook(cut)
     try:
         with torch.no_grad():         # leaving it puts the caller's own setting back
@@ -50,7 +53,7 @@ def maps_and_gradients(model, x, classes, layer) -> tuple[torch.Tensor, torch.Te
     return channels_first(maps.float(), model), channels_first(gradients.float(), model)
 
 def wanted_logits(logits, classes) -> torch.Tensor:  # `(B, 1)`
-    "Of each picture the logit of its class; where `classes` is None, of the class that the model says."
+    "Of each picture the logit of its class; where `classes` is None, of what the model says."
     if classes is None: classes = logits.argmax(1)
     else: classes = torch.as_tensor(classes, device=logits.device).expand(len(logits))
     return logits.gather(1, classes[:, None])
@@ -59,23 +62,24 @@ def wanted_logits(logits, classes) -> torch.Tensor:  # `(B, 1)`
 def find_layer(model: nn.Module, layer: str) -> nn.Module:
     modules = dict(model.named_modules())
     if layer in modules: return modules[layer]
-    raise CourseError(f"The model has no layer named '{layer}': dict(model.named_modules()) lists the names.")
+    raise CourseError(f"The model has no layer named '{layer}': dict(model.named_modules()) lists "
+                      "the names.")
 
 def check_map(output, layer):
     "What a layer gives out, if it is a map."
     if is_map(output): return output
     given = f'a {type(output).__name__}'
     if torch.is_tensor(output): given = f'numbers of shape {tuple(output.shape)}'
-    raise CourseError(f"Grad-CAM needs a layer that gives out a map, (B, C, h, w); '{layer}' gives out {given}: "
-                      "name an earlier layer, or take a convolutional model.")
+    raise CourseError(f"Grad-CAM needs a layer that gives out a map, (B, C, h, w); '{layer}' gives "
+                      f"out {given}: name an earlier layer, or take a convolutional model.")
 
 def is_map(output) -> bool: return torch.is_tensor(output) and output.ndim == 4
 
 def check_ran(cuts: list, layer):
     if cuts: return cuts
-    raise CourseError(f"The layer '{layer}' takes no part in the model's answer, so it has no map: name another.")
+    raise CourseError(f"The layer '{layer}' takes no part in the model's answer, so it has no map: "
+                      "name another.")
 
-# %% ../../nbs/07_gradcam.ipynb #channels-first
 def channels_first(maps, model) -> torch.Tensor:  # `(B, C, h, w)`
     "Maps in either order of axes, with channels before height and width."
     _, a, b, c = maps.shape
@@ -90,25 +94,28 @@ def candidate_layers(
     model: nn.Module,  # a timm model
     size: int,         # side of the input, in pixels
 ) -> dict:             # a module's name → height and width of its map, from the first to the last
-    "The ends of the stages, and the last map before pooling. Raises `CourseError` where the model has no maps."
+    """The ends of the stages, and the last map before pooling. Raises `CourseError` where the model
+    has no maps."""
     if not hasattr(model, 'forward_features'):
         raise CourseError("Only timm's models say where their stages end: name the layer yourself.")
     outputs = layer_outputs(model, size)
     last = outputs[-1][0]
     maps = {name: output for name, output in outputs if is_map(output)}
     if last not in maps:
-        raise CourseError(f"{type(model).__name__} hands rows of tokens from layer to layer, and no maps, so Grad-CAM has "
-                          "nothing to weigh: take a convolutional model, or swin.")
+        raise CourseError(f"{type(model).__name__} hands rows of tokens from layer to layer, no "
+                          "maps, so Grad-CAM has nothing to weigh: take a convolutional model, or "
+                          "swin.")
     stages = [info['module'] for info in getattr(model, 'feature_info', [])]
     stages = [name for name in stages if name in maps]
     if not stages or maps[stages[-1]] is not maps[last]: stages.append(last)
     return {name: tuple(channels_first(maps[name], model).shape[2:]) for name in stages}
 
-def layer_outputs(model, size) -> list:  # (name, what it gives out), in the order in which the layers run
+def layer_outputs(model, size) -> list:  # (name, what it gives out), in the order of the layers
     "What each layer makes of one black picture."
     outputs = []
     def noting(name): return lambda module, inputs, output: outputs.append((name, output))
-    hooks = [module.register_forward_hook(noting(name)) for name, module in model.named_modules() if name]
+    modules = {name: module for name, module in model.named_modules() if name}
+    hooks = [module.register_forward_hook(noting(name)) for name, module in modules.items()]
     black = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
     try:
         with torch.no_grad(): model.eval().forward_features(black)
@@ -122,7 +129,8 @@ def target_layer(
     size: int,     # side of the input, in pixels
     least: int=4,  # the fewest places a side
 ) -> str:
-    "The deepest layer whose map is `least`×`least` or finer; where there is none, the one with the finest map."
+    """The deepest layer whose map is `least`×`least` or finer; where there is none, the one with
+    the finest map."""
     layers = candidate_layers(model, size)
     fine = [name for name, places in layers.items() if min(places) >= least]
     return fine[-1] if fine else max(layers, key=lambda name: min(layers[name]))
@@ -135,7 +143,7 @@ def maps_of(
     bs: int=64,
 ) -> np.ndarray:           # `(N, size, size)` float32
     "Grad-CAM maps as large as their pictures (bilinear), not scaled: a weak map stays weak."
-    images = np.array(images)  # a copy, for kept pictures cannot be written to, and torch warns of that
+    images = np.array(images)  # a copy: kept pictures cannot be written to, and torch warns of that
     layer = layer or target_layer(model, images.shape[1])
     if classes is not None: classes = np.broadcast_to(classes, len(images)).copy()
     mean, std = norm_of(model)
@@ -153,16 +161,16 @@ def overlay(
     m,           # its map `(size, size)`
     top: float,  # where the scale ends
 ) -> np.ndarray:  # `(size, size, 3)` uint8
-    "A map laid over its picture in grey: dark blue at nought, yellow at `top`."
+    "A map laid over its picture in grey: dark blue at zero, yellow at `top`."
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., None]
     return (.45 * grey + .55 * heat(m, 0, top)).astype(np.uint8)
 
 def map_grid(
     images, maps,        # pictures, and a map for each
-    top: float|None=None,# where the scale ends; None: at the largest value of all, so that a weak map looks weak
+    top: float|None=None,# where the scale ends; None: at the largest value of all
     cell: int=96,
 ) -> np.ndarray:         # one picture, uint8
-    "Pictures in a row, and their maps below on one scale."
+    "Pictures in a row, and their maps below on one scale: a weak map looks weak."
     if top is None: top = float(np.max(maps))
     laid_over = [overlay(image, m, top) for image, m in zip(images, maps)]
     rows = [grid(row, len(images), cell=cell) for row in (images, laid_over)]
@@ -170,17 +178,18 @@ def map_grid(
 
 # %% ../../nbs/07_gradcam.ipynb #b47b8c9e
 def energy(
-    maps,   # `(N, H, W)`, nought or more
+    maps,   # `(N, H, W)`, zero or more
     masks,  # `(N, H, W)` bool: where the truth lies
 ) -> np.ndarray:  # `(N,)` in [0, 1]
-    "Share of each map's sum that lies inside its mask (Wang et al. 2020, arXiv 1910.01279). A blank map has none."
+    """Share of each map's sum that lies inside its mask (Wang et al. 2020, arXiv 1910.01279). A
+    blank map has none."""
     total = maps.sum((1, 2), dtype=float)
     inside_mask = (maps * masks).sum((1, 2), dtype=float)
     return inside_mask / np.where(total > 0, total, 1)
 
 def pointing(maps, masks) -> np.ndarray:  # `(N,)` in [0, 1]
-    """The pointing game (Zhang et al. 2016, arXiv 1608.00507): does the highest place of each map lie inside its mask? Equal
-    places share the point; a blank map points nowhere."""
+    """The pointing game (Zhang et al. 2016, arXiv 1608.00507): does the highest place of each map
+    lie inside its mask? Equal places share the point; a blank map points nowhere."""
     highest = (maps == maps.max((1, 2), keepdims=True)) & (maps > 0)
     hits = (highest & masks).sum((1, 2))
     return hits / np.maximum(highest.sum((1, 2)), 1)
@@ -192,8 +201,8 @@ def random_maps(
     seed: int=0,
     cells: int=8,  # places in a row, about
 ) -> np.ndarray:  # `(n, size, size)` in [0, 1]
-    """Maps that know nothing: random numbers on about `cells`×`cells` places, made larger as Grad-CAM's are. Cut out of wider
-    ones at a random place, for at an edge bilinear maps are higher."""
+    """Maps that know nothing: random numbers on about `cells`×`cells` places, made larger as
+    Grad-CAM's are. Cut out of wider ones at a random place: at an edge bilinear maps are higher."""
     rng = np.random.default_rng(seed)
     step = -(-size // cells)  # pixels a place, rounded up
     maps = []
@@ -213,11 +222,11 @@ def centre_blob(n: int, size: int) -> np.ndarray:  # `(n, size, size)` in (0, 1]
 # %% ../../nbs/07_gradcam.ipynb #score-maps
 def score_maps(
     maps,   # `(N, size, size)`, Grad-CAM's or any other method's
-    masks,  # `(N, size, size)` bool, from anywhere: painted cracks, a planted mark, the trimaps of Oxford Pets
+    masks,  # `(N, size, size)` bool: painted cracks, a planted mark, the trimaps of Oxford Pets
     seed: int=0,
 ) -> dict:  # name → a table with `energy` and `pointing`, a row for each picture
-    """Scores maps against masks, and beside them three that have not looked: random ones, a blob in the centre, and each
-    picture's neighbour's map."""
+    """Scores maps against masks, and beside them three that have not looked: random ones, a blob in
+    the centre, and each picture's neighbour's map."""
     n, size = maps.shape[:2]
     rivals = {
         'Grad-CAM': maps,
@@ -225,7 +234,8 @@ def score_maps(
         'centre blob': centre_blob(n, size),
         "another picture's map": np.roll(maps, 1, 0),
     }
-    def scores_of(m): return pd.DataFrame(dict(energy=energy(m, masks), pointing=pointing(m, masks)))
+    def scores_of(m):
+        return pd.DataFrame(dict(energy=energy(m, masks), pointing=pointing(m, masks)))
     return {name: scores_of(m) for name, m in rivals.items()}
 
 # %% ../../nbs/07_gradcam.ipynb #073512ab
@@ -235,10 +245,10 @@ def hidden_fall(
     maps,              # `(N, size, size)`
     classes,           # one for each picture
     share: float=.2,   # of the picture that is hidden
-    cells: int=8,      # places of the random map in a row: as many as the maps have that are judged, for a compact blob hides more than scattered bits
+    cells: int=8,      # places of the random map in a row: as many as the judged maps have
 ) -> np.ndarray:       # `(N,)`
-    """How far the probability of `classes` falls when the highest places of the maps are hidden, less how far it falls when
-    random places are."""
+    """How far the probability of `classes` falls when the highest places of the maps are hidden,
+    minus how far it falls when random places are. A compact blob hides more than scattered bits."""
     rows = np.arange(len(images))
     def of_class(pictures): return probabilities(model, pictures, bs=128)[rows, classes]
     by_chance = random_maps(len(images), images.shape[1], cells=cells)
@@ -261,8 +271,8 @@ def layer_table(
     classes=None,   # see `gradcam`
     masks=None,     # `(N, size, size)` bool where the truth is known
 ) -> pd.DataFrame:  # a row for each candidate
-    """Candidate layers with map size, stride, share of blank maps and a score: mean `energy` where there are masks, else mean
-    `hidden_fall`."""
+    """Candidate layers with map size, stride, share of blank maps and a score: mean `energy` where
+    there are masks, else mean `hidden_fall`."""
     images = np.array(images)
     size = images.shape[1]
     if classes is None: classes = probabilities(model, images, bs=128).argmax(1)
@@ -278,7 +288,8 @@ def layer_table(
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('layer')
 
 def layer_words(table: pd.DataFrame, layer: str) -> str:
-    "What `layer_table` says of one layer, in sentences: its score, and whether its map is too coarse or blank."
+    """What `layer_table` says of one layer, in sentences: its score, and whether its map is too
+    coarse or blank."""
     row = table.loc[layer]
     best = table.score.idxmax()
     rank = ', the best of these.' if layer == best else f'; {best} has {table.score[best]:.3f}.'
@@ -287,6 +298,6 @@ def layer_words(table: pd.DataFrame, layer: str) -> str:
         words.append(f'Coarse: each place stands for {row.stride}×{row.stride} pixels. '
                      'An earlier layer or larger pictures would be finer.')
     if row.blank > 0:
-        words.append(f'Blank for {row.blank:.0%} of the pictures: there all channels together speak against the class, '
-                     'ReLU leaves nothing, and the map cannot say where.')
+        words.append(f'Blank for {row.blank:.0%} of the pictures: there all channels together '
+                     'speak against the class, ReLU leaves nothing, and the map cannot say where.')
     return ' '.join(words)

@@ -134,6 +134,27 @@ def alarm_cost(
     return float((miss * missed + false_alarms) / (miss * weights[is_rare].sum()))
 
 
+THRESHOLDS = np.arange(.01, 1, .01)  # that may be chosen
+
+
+def cost_by_halves(
+    p,             # as for `alarm_cost`
+    is_rare,
+    miss: float,
+    weights=None,
+    seed: int=0,   # of the halves
+) -> float:
+    "Mean cost of two halves, each with the threshold that was cheapest on the other: a threshold is not judged where it was chosen."
+    weights = np.full(len(p), 1 / len(p)) if weights is None else weights
+    half = np.random.default_rng(seed).permutation(len(p)) % 2 == 0
+
+    def cost(part, threshold): return alarm_cost(p[part], is_rare[part], threshold, miss, weights[part])
+
+    def cheapest(part): return min(THRESHOLDS, key=lambda threshold: cost(part, threshold))
+
+    return float(np.mean([cost(~part, cheapest(part)) for part in (half, ~half)]))
+
+
 class BalancedLoss(Callback):
     "Cross-entropy with `class_weights` of the training pictures, while training."
     def before_train(self):

@@ -25,7 +25,7 @@ def smooth(
     raw,               # losses, one a step
     beta: float=.98,   # weight of the past, in [0, 1)
 ) -> np.ndarray:       # as many
-    "The exponentially weighted mean of the losses so far, corrected for its start at nought (as in Adam)."
+    "The exponentially weighted mean of the losses so far, corrected for its start (as in Adam)."
     smoothed = []
     mean = 0.
     for step, loss in enumerate(raw, 1):
@@ -35,7 +35,8 @@ def smooth(
 
 # %% ../../nbs/03_lr_finder.ipynb #3c910002
 class Sweep(Callback):
-    "Multiplies the rate by the same factor at every step, and writes down rates and losses (Smith 2015, arXiv 1506.01186)."
+    """Multiplies the rate by the same factor at every step, and writes down rates and losses
+    (Smith 2015, arXiv 1506.01186)."""
     order = 60
     def __init__(self,
         start: float,  # the first rate
@@ -52,7 +53,7 @@ class Sweep(Callback):
         self.lrs.append(self.start * (self.end / self.start) ** done)
         self.opt.set_hyper('lr', self.lrs[-1])
 
-    def after_loss(self):  # not after the batch: nobody looks at the step that the last loss would give
+    def after_loss(self):  # before the step that the last loss would give: nobody looks at that
         self.raw.append(self.loss.item())
         smoothed = smooth(self.raw)
         explodes = not smoothed[-1] <= 4 * smoothed.min()  # `not`: it may be no number
@@ -74,8 +75,8 @@ class Curve:
     n: int           # steps asked for
 
     def trimmed(self, beta=.98) -> tuple:  # rates, smoothed losses, raw losses
-        """Without the first tenth, which shows nothing yet, and the last five steps: fastai's choice. Nothing from the
-        first loss on that is no number."""
+        """Without the first tenth, which shows nothing yet, and the last five steps: fastai's
+        choice. Nothing from the first loss on that is no number."""
         end = len(first_finite(self.raw)) - 5
         part = slice(self.n // 10, max(end, 0))
         return self.lrs[part], smooth(self.raw, beta)[part], self.raw[part]
@@ -91,16 +92,18 @@ class Curve:
 
     def __repr__(self):
         if not len(self.raw): return 'A sweep without a step.'
-        steps = f"{len(self.raw)} of {self.n} steps, from rate {self.lrs[0]:.1e} to {self.lrs[-1]:.1e}"
+        steps = (f"{len(self.raw)} of {self.n} steps, "
+                 f"from rate {self.lrs[0]:.1e} to {self.lrs[-1]:.1e}")
         if not np.isfinite(self.raw[-1]): return f'{steps}: there the loss was no longer a number.'
         if len(self.raw) == self.n: return f'{steps}.'
-        return f'{steps}: there the smoothed loss was four times its lowest.'
+        return f'{steps}: there the smoothed loss was over four times its lowest.'
 
 # %% ../../nbs/03_lr_finder.ipynb #3c910004
 def first_finite(
     *series,  # numbers, one a step
 ):            # arrays of one length; where one series is given, that array alone
-    "The series up to the first place where one of them is no finite number, and no longer than the shortest."
+    """The series up to the first place where one of them is no finite number, and no longer than
+    the shortest."""
     arrays = [np.asarray(values, float).ravel() for values in series]
     n = min(map(len, arrays))
     is_finite = np.all([np.isfinite(values[:n]) for values in arrays], 0)
@@ -115,12 +118,14 @@ def lr_find(
     end: float=10.,     # the rate that step `n` would have
     n: int=100,         # steps at most
 ) -> Curve:
-    "Sweeps the rate and leaves the Learner as it was. Raises `CourseError` for an impossible range, and where all is frozen."
+    """Sweeps the rate and leaves the Learner as it was. Raises `CourseError` for an impossible
+    range, and where all is frozen."""
     if not (0 < start < end < np.inf and n >= 2):
-        raise CourseError(
-            f"A sweep from {start} to {end} in {n} steps is none: it needs 0 < start < end and at least 2 steps.")
+        raise CourseError(f"A sweep from {start} to {end} in {n} steps is none: "
+                          "it needs 0 < start < end and at least 2 steps.")
     if not any(p.requires_grad for p in learn.model.parameters()):
-        raise CourseError("Every parameter of this model is frozen, so no rate changes anything: unfreeze a group first.")
+        raise CourseError("Every parameter of this model is frozen, so no rate changes anything: "
+                          "unfreeze a group first.")
     sweep = Sweep(start, end, n)
     epochs = n // len(learn.dls.train) + 1
     with untouched(learn), learn.no_logging(), left_usable(learn):
@@ -137,10 +142,13 @@ def no_answer(
 ) -> str:
     "Why these points give no rate, or an empty string."
     if len(losses) < least:
-        return f"No answer: {len(losses)} usable points are too few. Either the sweep was short, or the loss exploded at once: start it lower, or give it more steps."
+        return (f"No answer: {len(losses)} usable points are too few. Either the sweep was short, "
+                "or the loss exploded at once: start it lower, or give it more steps.")
     drop = (losses[0] - losses.min()) / max(abs(losses[0]), 1e-12)
     if not drop >= fall:
-        return f"No answer: the loss never falls below {1 - fall:.0%} of where it began. Nothing here learns quickly: the weights may be trained or frozen already, or the rates too low."
+        return (f"No answer: the loss never falls below {1 - fall:.0%} of where it began. "
+                "Nothing here learns quickly: the weights may be trained or frozen already, "
+                "or the rates too low.")
     rises = (np.diff(lrs) > 0).all() and lrs[0] > 0
     return '' if rises else 'No answer: the rates do not rise from step to step.'
 
@@ -157,7 +165,8 @@ def rule(
             if reason: return Suggestion(None, reason)
             rate, reason = find(lrs, losses, **kwargs)
         if rate is None: return Suggestion(None, reason)
-        if not 0 < rate < np.inf: return Suggestion(None, 'No answer: the losses are too large to reckon with.')
+        if not 0 < rate < np.inf:
+            return Suggestion(None, 'No answer: the losses are too large to reckon with.')
         if rate in (lrs[0], lrs[-1]): reason += ' It lies at the edge of the sweep: look further.'
         return Suggestion(rate, reason)
     return ask
@@ -176,7 +185,6 @@ def steepest(lrs, losses):
     rate = lrs[slope.argmin()]
     return float(rate), f'The loss falls fastest at {rate:.1e}.'
 
-# %% ../../nbs/03_lr_finder.ipynb #3c91000c
 @rule
 def valley(lrs, losses):
     "fastai's: the longest falling subsequence, half-way between its first and second third."
@@ -193,11 +201,12 @@ def valley(lrs, losses):
     rate = lrs[max(place, 0)]  # fastai's can come out as -1, which is the last rate of all
     return float(rate), f'Half-way down the longest valley, at {rate:.1e}.'
 
-# %% ../../nbs/03_lr_finder.ipynb #3c91000d
 @rule
 def slide(lrs, losses, width=15, tolerance=.005):
-    "fastai's: two points `width` steps apart move from right to left until the slopes at both are within `tolerance`."
-    if len(losses) <= width: return None, f'No answer: {len(losses)} usable points, and the slide is {width} steps wide.'
+    """fastai's: two points `width` steps apart move from right to left until the slopes at both are
+    within `tolerance`."""
+    if len(losses) <= width:
+        return None, f'No answer: {len(losses)} usable points, and the slide is {width} steps wide.'
     slope = np.gradient(losses)
     right = len(losses) - 1
     left = right - width
@@ -208,14 +217,15 @@ def slide(lrs, losses, width=15, tolerance=.005):
         left -= 1
     return float(lrs[place]), f'From {lrs[place]:.1e} leftwards the slope is steady.'
 
-# %% ../../nbs/03_lr_finder.ipynb #3c91000f
 @rule
 def smoothed_gradient(lrs, losses, sma=20):
-    "The largest fall of the loss within `sma` steps: the derivative that keras finders use, for raw losses."
-    if len(losses) <= sma: return None, f'No answer: {len(losses)} usable points, and the window is {sma} steps wide.'
+    "The largest fall of the loss within `sma` steps: what keras finders use, for raw losses."
+    if len(losses) <= sma:
+        return None, f'No answer: {len(losses)} usable points, and the window is {sma} steps wide.'
     falls = losses[sma:] - losses[:-sma]
     rate = lrs[falls.argmin() + sma]
     return float(rate), f'The {sma} steps before {rate:.1e} have the largest fall.'
 
-RULES = dict(minimum=minimum, steepest=steepest, valley=valley, slide=slide, smoothed_gradient=smoothed_gradient)
+RULES = dict(minimum=minimum, steepest=steepest, valley=valley, slide=slide,
+             smoothed_gradient=smoothed_gradient)
 COLOURS = dict(zip(RULES, (ORANGE, GREEN, PINK, YELLOW, BLACK)))

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['SMALL_ARCH', 'WORKERS', 'SHALLOW_BASE', 'default_cfgs', 'small_resnet', 'Scaled', 'axes_of', 'macs', 'saved_bytes',
-           'milliseconds', 'costs', 'shallow_efficientnet', 'with_weights', 'has_weights', 'smallest_enough',
-           'by_variant', 'over_runs']
+           'milliseconds', 'costs', 'shallow_efficientnet', 'with_weights', 'has_weights', 'smallest_enough']
 
 # %% ../../nbs/08_scaling.ipynb #d60c5bba
 import copy, statistics, time
@@ -23,11 +22,11 @@ from ..models import PACKAGED, count, create_model
 SMALL_ARCH = 'resnet18d'
 
 def small_resnet(
-    depth: float=1.,  # times two blocks a stage; where that is no whole number, some stages get one more
+    depth: float=1.,  # times two blocks a stage; else some stages get one more
     width: float=1.,  # times 16, 32, 64 and 128 channels, rounded to even numbers
 ) -> dict:
-    """Options of timm's `resnet18d`, for a recipe's `model`: the network with a quarter of its width, scaled. Other ResNets
-    take the same; ConvNeXts take `depths` and `dims`."""
+    """Options of timm's `resnet18d`, for a recipe's `model`: the network with a quarter of its
+    width, scaled. Other ResNets take the same; ConvNeXts take `depths` and `dims`."""
     def even(channels): return max(2, 2 * round(channels * width / 2))
     ends = [round(2 * depth * k) for k in range(5)]
     layers = [max(1, blocks) for blocks in np.diff(ends).tolist()]
@@ -65,13 +64,14 @@ def macs(
     size: int,       # side of the input, in pixels
     channels: int=3,
 ) -> int:
-    """Multiply-adds of one picture `(channels, size, size)` in convolutions and linear layers, which is nearly all of a
-    convolutional network's work. FLOPs are twice as many."""
+    """Multiply-adds of one picture `(channels, size, size)` in convolutions and linear layers,
+    which is nearly all of a convolutional network's work. FLOPs are twice as many."""
     counts = []
     def count_layer(layer, inputs, output):
         filter_size = layer.weight[0].numel()
         counts.append(output.numel() * filter_size)
-    hooks = [m.register_forward_hook(count_layer) for m in model.modules() if isinstance(m, WORKERS)]
+    workers = [m for m in model.modules() if isinstance(m, WORKERS)]
+    hooks = [m.register_forward_hook(count_layer) for m in workers]
     was_training = model.training
     device = next(model.parameters()).device
     black = torch.zeros(1, channels, size, size, device=device)
@@ -87,8 +87,8 @@ def saved_bytes(
     model: nn.Module,
     x: torch.Tensor,  # `(B, 3, H, W)`
 ) -> int:
-    """Bytes that one forward pass keeps for the backward pass. Parameters are not counted, and a tensor that is saved twice is
-    counted once."""
+    """Bytes that one forward pass keeps for the backward pass. Parameters are not counted, and a
+    tensor that is saved twice is counted once."""
     of_model = [*model.parameters(), *model.buffers()]
     parameters = {tensor.untyped_storage().data_ptr() for tensor in of_model}
     sizes = {}  # address → bytes
@@ -124,16 +124,17 @@ def costs(
     bs: int=32,        # pictures in a batch, for memory and time
     n: int=5,          # calls that are timed
 ) -> dict:
-    """Counts: parameters, their megabytes, multiply-adds of a picture, megabytes saved for the backward pass of a batch.
-    Measured on this machine: milliseconds of a picture, forward and in a training step (AdamW; bfloat16 where `train` uses
-    it), and on a GPU the peak of a step in megabytes."""
+    """Counts: parameters, their megabytes, multiply-adds of a picture, megabytes saved for the
+    backward pass of a batch. Measured on this machine: milliseconds of a picture, forward and in a
+    training step (AdamW; bfloat16 where `train` uses it), and on a GPU the peak of a step in
+    megabytes."""
     device = next(model.parameters()).device
     on_gpu = device.type == 'cuda'
     model = copy.deepcopy(model).to(memory_format=torch.channels_last)
     x = torch.randn(bs, 3, size, size, device=device)
     x = x.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    has_bf16 = on_gpu and torch.cuda.is_bf16_supported()
+    has_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     low_precision = torch.autocast(device.type, torch.bfloat16, enabled=has_bf16)
 
     def forward():
@@ -160,7 +161,7 @@ def costs(
 
 # %% ../../nbs/08_scaling.ipynb #3fcfbc92
 SHALLOW_BASE = 'tf_efficientnet_lite0'
-# timm knows a network's normalisation by its name: this one's is that of the network it is made from
+# timm knows a network's normalisation by its name: this one has that of its base
 default_cfgs = {'shallow_efficientnet': get_pretrained_cfg(SHALLOW_BASE).to_dict()}
 
 @register_model
@@ -173,7 +174,8 @@ def shallow_efficientnet(
     """An EfficientNet with its depth scaled down and its weights kept, for
     `Recipe('shallow_efficientnet', …, model=dict(share_kept=.5))`."""
     if not 0 < share_kept <= 1:
-        raise CourseError(f"share_kept is {share_kept}, but a share of blocks can only be above 0 and up to 1.")
+        raise CourseError(f"share_kept is {share_kept}, but a share of blocks can only be above 0 "
+                          "and up to 1.")
     model = create_model(base, pretrained=pretrained, **kwargs)
     for k, stage in enumerate(model.blocks):
         n_kept = max(1, round(share_kept * len(stage)))
@@ -185,13 +187,14 @@ def with_weights(
     names,               # timm names
     fallback=None,       # what is used where none can be had; None: the packaged names
 ) -> list:
-    "Those of `names` whose ImageNet weights can be had on this machine. Prints which cannot, and what is used instead."
+    """Those of `names` whose ImageNet weights can be had on this machine. Prints which cannot, and
+    what is used instead."""
     usable = [name for name in names if has_weights(name)]
     missing = [name for name in names if name not in usable]
     if not missing: return usable
     used = usable or list(fallback or PACKAGED)
-    print(f"The ImageNet weights of {', '.join(missing)} need timm's download, which could not be made here. "
-          f"Used: {', '.join(used)}.")
+    print(f"The ImageNet weights of {', '.join(missing)} need timm's download, which could not be "
+          f"made here. Used: {', '.join(used)}.")
     return used
 
 def has_weights(name: str) -> bool:
@@ -201,15 +204,17 @@ def has_weights(name: str) -> bool:
 
 # %% ../../nbs/08_scaling.ipynb #e44ea5ec
 def smallest_enough(
-    table: pd.DataFrame,   # a row per model: a cost, and `difference`, `low`, `high` of accuracy, from the best model, paired
+    table: pd.DataFrame,   # a row per model: a cost, and `difference`, `low`, `high` from the best
     margin: float=.01,     # how much worse is still good enough
     cost: str='macs',      # the column that says what is small
-) -> tuple[pd.DataFrame, str, str]:  # cheapest first, with verdicts; the smallest by the means; the smallest shown
-    """The smallest model not worse than the best by more than `margin`: by its mean, and with its whole interval.
-    The best itself always qualifies. Of several with its accuracy it is the surest, or the costliest:
-    a smaller one must be shown."""
+) -> tuple[pd.DataFrame, str, str]:  # with verdicts; the smallest by the means; the smallest shown
+    """The smallest model whose accuracy is not below that of the best by more than `margin`: by its
+    mean, and with its whole interval. Differences are paired, the table comes back cheapest first.
+    The best itself always qualifies. Of several with its accuracy it is the surest, or the
+    costliest: a smaller one must be shown."""
     if not margin >= 0:
-        raise CourseError(f'margin is {margin}, but it can only be 0 or more: it is how much worse is still good enough.')
+        raise CourseError(f'margin is {margin}, but it can only be 0 or more: it is how much worse '
+                          'is still good enough.')
     table = table.sort_values(cost, kind='stable')
     ties = table[table.difference == table.difference.max()]
     best = ties.index[ties.low == ties.low.max()][-1]
@@ -221,28 +226,3 @@ def smallest_enough(
     by_mean = table.index[table.difference >= -margin][0]
     shown = table.index[is_enough | is_best][0]
     return table.assign(verdict=verdicts), by_mean, shown
-
-# %% ../../nbs/08_scaling.ipynb #a1b7952e
-def by_variant(
-    runs: dict,  # what results/scaling.json holds under `runs`
-    kind: str,   # `from scratch` or `fine-tuned`
-) -> dict:       # name → parameters, macs, seconds; right and loss `(seeds, N)`, of the seeds that all have in common
-    "The measured runs of one kind, put together."
-    variants = {}  # name → seed → run
-    for run in runs.values():
-        settings = run['settings']
-        if settings['kind'] != kind: continue
-        variants.setdefault(settings['variant'], {})[settings['seed']] = run
-    if not variants: return {}
-    common = sorted(set.intersection(*map(set, variants.values())))
-    if not common: return {}
-    return {name: over_runs(by_seed, common) for name, by_seed in variants.items()}
-
-def over_runs(by_seed: dict, seeds: list) -> dict:
-    "What the runs of one variant gave, a row a seed, and what each cost in the mean."
-    runs = [by_seed[seed] for seed in seeds]
-    def mean(key): return float(np.mean([run[key] for run in runs]))
-    costs = {key: mean(key) for key in ('parameters', 'macs', 'seconds')}
-    right = np.array([[float(digit) for digit in run['right']] for run in runs])
-    loss = np.array([[float(value) for value in run['loss']] for run in runs])
-    return costs | dict(right=right, loss=loss)

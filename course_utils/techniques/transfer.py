@@ -26,7 +26,8 @@ def activations(
     "What one layer gives out for one picture. Raises `CourseError` for a layer that is not there."
     module = dict(model.named_modules()).get(layer)
     if module is None:
-        raise CourseError(f"The model has no layer named '{layer}': dict(model.named_modules()) lists the names.")
+        raise CourseError(f"The model has no layer named '{layer}': "
+                          "dict(model.named_modules()) lists the names.")
     kept = []
     def keep(module, inputs, output): kept.append(output[0].float().cpu().numpy())
 
@@ -50,7 +51,8 @@ def article_head(
     n_in: int,    # features
     n_out: int,   # classes
 ) -> nn.Module:
-    "The head of *Improving model accuracy*, after global average pooling: `(B, n_in)` → logits `(B, n_out)`."
+    """The head of *Improving model accuracy*, after global average pooling:
+    `(B, n_in)` → logits `(B, n_out)`."""
     return nn.Sequential(
         nn.BatchNorm1d(n_in),
         nn.Dropout(.5),
@@ -65,7 +67,8 @@ def fastai_head(
     n_in: int,    # features
     n_out: int,   # classes
 ) -> nn.Module:
-    "What `vision_learner` puts on, less its pooling, which timm's body has done: `(B, n_in)` → logits `(B, n_out)`."
+    """What `vision_learner` puts on, without its pooling, which timm's body has done:
+    `(B, n_in)` → logits `(B, n_out)`."""
     return create_head(n_in, n_out, pool=False)
 
 HEADS = {'linear': linear_head, 'fastai': fastai_head, 'article': article_head}
@@ -77,8 +80,10 @@ def frozen_features(
     idx,        # which pictures, `pics.train` or `pics.valid`
     norm=None,  # mean and deviation; None takes the model's own
 ) -> tuple[torch.Tensor, torch.Tensor]:  # features `(N, n_in)`, labels `(N,)`, on the CPU
-    "What the body gives to the head for these pictures, in `eval` mode. Raises `CourseError` where there is none."
-    if not len(idx): raise CourseError(f"{pics.name} has no pictures in the part that a body was to look at: add pictures.")
+    "What the body gives to the head for these pictures, in `eval` mode. `CourseError`: none."
+    if not len(idx):
+        raise CourseError(f"{pics.name} has no pictures in the part that a body was to look at: "
+                          "add pictures.")
     model.eval().to(memory_format=torch.channels_last)
     device = next(model.parameters()).device
     mean, std = norm or norm_of(model)
@@ -101,9 +106,9 @@ def fit_head(
     bs: int=128,    # pictures in a batch
     seed: int=0,    # of the order of pictures, and of dropout
     loss=nn.functional.cross_entropy,  # function of logits and labels
-    draw=None,      # chance of each picture `(N,)` to be drawn, with replacement; None: each once an epoch
+    draw=None,      # chance of each picture `(N,)` to be drawn; None: each once an epoch
 ) -> nn.Module:     # the same head, in `eval` mode
-    "Trains a head on features: AdamW, the rate down a cosine to nought."
+    "Trains a head on features: AdamW, the rate down a cosine to zero."
     def order():
         if draw is None: return torch.randperm(len(y))
         return torch.multinomial(draw, len(y), replacement=True)
@@ -153,13 +158,15 @@ def map_sizes(
     arch: str,   # any timm name
     size: int,   # side of the input, in pixels
 ) -> list:  # (module's name, channels, height, width), a row for each stage
-    "Sizes of the feature maps after each stage. Raises `CourseError` where this input cannot pass through this model."
+    """Sizes of the feature maps after each stage. Raises `CourseError` where this input cannot
+    pass through this model."""
     try: info, maps = _shape_maps(arch, size)
     except CourseError: raise
     except Exception as e:
         reason = str(e).splitlines()[0][:80] if str(e) else type(e).__name__
         raise CourseError(
-            f"A picture of {size}×{size} pixels cannot pass through {arch} ({reason}): take a larger size, or a multiple of 32."
+            f"A picture of {size}×{size} pixels cannot pass through {arch} ({reason}): "
+            "take a larger size, or a multiple of 32."
         ) from None
     sizes = [_map_size(m.shape, channels) for m, channels in zip(maps, info.channels())]
     return [(name, *map_size) for name, map_size in zip(info.module_name(), sizes)]
@@ -178,7 +185,8 @@ def map_words(
     "What is left of the picture at the end, and a warning where that is under 4×4."
     name, channels, h, w = map_sizes(arch, size)[-1]
     words = f'At {size}×{size} pixels {arch} ends in maps of {h}×{w}. '
-    if min(h, w) >= 4: return words + f'Each of the {h * w} places looks at its own part of the picture.'
+    if min(h, w) >= 4:
+        return words + f'Each of the {h * w} places looks at its own part of the picture.'
     words += 'Warning: that is under 4×4, so the last stages have little left to look at.'
     next_size = _next_size(arch, size)
     if next_size: words += f' From {next_size} pixels up it is enough.'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Turn', 'symmetric_views', 'tta_logits', 'logits_of', 'spread', 'average', 'view_weights', 'tta', 'RandomView',
-           'random_views', 'by_view', 'changes', 'by_number', 'sideways']
+           'random_views', 'by_view', 'changes', 'by_number']
 
 # %% ../../nbs/06_tta.ipynb #1e92b74c
 import copy
@@ -39,7 +39,7 @@ class Turn:
 
 # %% ../../nbs/06_tta.ipynb #symmetric-views
 def symmetric_views(
-    quarters: bool=True,  # quarter turns too? False: only the four views that leave upright and sideways apart
+    quarters: bool=True,  # quarter turns too? False: the four that keep upright upright
 ) -> list:  # eight views or four; the first is the plain picture
     "The flips and rotations of a square."
     step = 1 if quarters else 2
@@ -56,7 +56,8 @@ def tta_logits(
 ) -> np.ndarray:    # `(V, N, C)` float32
     "The model's logits for every view of every picture. The model is left in `eval` mode."
     if not len(views):
-        raise CourseError("There are no views to average: symmetric_views() gives eight, random_views(tfm) five.")
+        raise CourseError("There are no views to average: symmetric_views() gives eight, "
+                          "random_views(tfm) five.")
     idx = pics.valid if idx is None else np.asarray(idx)
     images = np.asarray(pics.x[idx])
     model.eval()
@@ -99,25 +100,27 @@ def view_weights(n: int, beta: float | None) -> np.ndarray:  # `(n,)`, summing t
     "The plain view has `beta`, and the others share what is left."
     if beta is None: return np.full(n, 1 / n)
     if not 0 <= beta <= 1 or n < 2:
-        raise CourseError(f"beta is {beta} for {n} views, but it can only be from 0 to 1, for two views or more.")
+        raise CourseError(f"beta is {beta} for {n} views, but it can only be from 0 to 1, for two "
+                          "views or more.")
     others = np.full(n - 1, (1 - beta) / (n - 1))
     return np.r_[beta, others]
 
 # %% ../../nbs/06_tta.ipynb #tta-function
 def tta(
     model, pics: Pictures,
-    views=None,    # None: `symmetric_views()`
+    views=None,    # functions of pictures; None: the plain picture and its mirror
     idx=None,      # which pictures; None: the validation pictures
     bs: int=128,
 ) -> tuple[np.ndarray, np.ndarray]:  # probabilities `(N, C)`, labels `(N,)`
-    "Test-time augmentation: the mean probability over the views."
+    """Test-time augmentation: the mean probability over the views. Turned views, as in
+    `symmetric_views()`, are for networks that were trained with turned pictures."""
     idx = pics.valid if idx is None else np.asarray(idx)
-    views = symmetric_views() if views is None else views
+    views = [Turn(), Turn(mirror=True)] if views is None else views
     return average(tta_logits(model, pics, views, idx, bs)), pics.y[idx]
 
 # %% ../../nbs/06_tta.ipynb #91ba4889
 class RandomView:
-    "A view: every picture augmented at random. The same seed and the same pictures give the same view."
+    "A view: every picture augmented at random. The same seed and pictures give the same view."
     def __init__(self, tfm, seed: int, name='random'):
         self.tfm, self.seed, self.name = tfm, seed, name
 
@@ -132,7 +135,7 @@ def random_views(
     n: int=4,     # random views beside the plain one
     seed: int=0,
 ) -> list:        # `n + 1` views; the first is the plain picture
-    "The views of *What breed is that dog?*: the centre crop, which our pictures are, and random augmentations."
+    "The views of *What breed is that dog?*: the centre crop, as our pictures are, and random ones."
     seeds = np.random.SeedSequence(seed).generate_state(n)
     views = [Turn()]
     for k, view_seed in enumerate(seeds, 1):
@@ -160,8 +163,9 @@ def by_view(
 def changes(
     old_probs, new_probs,  # `(N, C)`, of the same pictures
     targets,               # labels `(N,)`
-) -> tuple[np.ndarray, np.ndarray, float]:  # pictures that went from wrong to right; from right to wrong; p of McNemar's exact test
-    "What changed between two answers. The test is two-sided (McNemar 1947, exact binomial form)."
+) -> tuple[np.ndarray, np.ndarray, float]:  # wrong before, right now; right before, wrong now; p
+    """What changed between two answers, and the p of McNemar's exact test, two-sided (McNemar 1947,
+    exact binomial form)."""
     right_before = np.asarray(old_probs).argmax(1) == targets
     right_after = np.asarray(new_probs).argmax(1) == targets
     gained = np.flatnonzero(~right_before & right_after)
@@ -177,8 +181,8 @@ def by_number(
     orders: int=20,  # in which the other views are added
     seed: int=0,
 ) -> pd.DataFrame:    # a row for each number of views, from 1 to V
-    """Accuracy and loss against the number of views: the plain one, and others added in random orders, averaged over the
-    orders."""
+    """Accuracy and loss against the number of views: the plain one, and others added in random
+    orders, averaged over the orders."""
     probs = softmax(np.asarray(logits, float), axis=-1)
     rng = np.random.default_rng(seed)
     numbers = np.arange(1, len(probs) + 1)
@@ -191,14 +195,3 @@ def by_number(
         rows.append(np.c_[accuracy, loss])
     index = pd.Index(numbers, name='views')
     return pd.DataFrame(np.mean(rows, 0), index=index, columns=['accuracy', 'loss'])
-
-# %% ../../nbs/06_tta.ipynb #1c73de07
-def sideways(pics: Pictures, seed: int=0) -> Pictures:
-    """The same pictures with another question: half of them, drawn at random, are turned by a quarter, and the label says
-    which."""
-    labels = np.random.default_rng(seed).permutation(len(pics)) % 2
-    classes = ['upright', 'sideways']
-    images = np.array(pics.x)
-    images[labels == 1] = Turn(1)(images[labels == 1])
-    table = pics.table.assign(label=labels, stratum=[classes[k] for k in labels])
-    return Pictures(f'{pics.name}, turned', images, classes, table, pics.found, pics.notes)

@@ -26,6 +26,7 @@ GLOBAL_NAMES = {'LOAD_GLOBAL', 'LOAD_NAME'}    # instructions that read a name o
 BOOKKEEPING = {                                # attributes of a class that say nothing of what it does
     '__module__', '__qualname__', '__doc__', '__dict__', '__weakref__', '__annotations__', '__firstlineno__', '__static_attributes__',
     '__dataclass_fields__', '__dataclass_params__', '__match_args__', '__abstractmethods__', '_abc_impl', '__parameters__', '__orig_bases__',
+    '__slotnames__',  # that copying an object leaves on its class
 }
 
 

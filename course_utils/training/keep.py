@@ -11,7 +11,7 @@ from course_utils.data.pictures import Pictures
 from course_utils.training.identity import NoIdentity, fingerprint, identity
 from course_utils.training.learner import build_model, device_name, versions
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import DataFacts, Run, held_out_files
+from course_utils.training.run import DataFacts, Run, held_out_files, held_out_groups
 
 
 def describe(setting):
@@ -101,7 +101,7 @@ def find_run(
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))
         return Run(pd.DataFrame(history['rows']), arrays.pop('probs'), arrays.pop('targets'), config, history['seconds'],
                    model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe,
-                   data=DataFacts(**history['data']), files=held_out_files(pics))
+                   data=DataFacts(**history['data']), files=held_out_files(pics), groups=held_out_groups(pics))
     except FileNotFoundError: return None
     except Exception:
         print(f'The run kept in {folder} is damaged: it is trained again.')

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from course_utils.config import CourseError
 from course_utils.data.pictures import Pictures
 from course_utils.models import create_model, norm_of, picture_problem, refuse_size
+from course_utils.training.freezing import FreezeStages, frozen_names
 from course_utils.training.recipe import Recipe
 
 
@@ -133,6 +134,11 @@ def check_groups(recipe: Recipe, model: nn.Module):
         raise CourseError(f"{name} cannot part the parameters of {recipe.arch} ({reason}): leave groups out for its body and its head, or choose another network.") from None
 
 
+def has_bf16(device: torch.device) -> bool:
+    "A GPU that calculates in bfloat16 itself. Where it is emulated, as on any CPU without it, a step takes several times as long."
+    return device.type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def make_learner(
     pics: Pictures,
     recipe: Recipe,
@@ -151,7 +157,10 @@ def make_learner(
     mean, std = norm_of(recipe.model.get('base', recipe.arch))  # a network made from another one takes that one's
     dls = pics.loaders(mean, std, bs=recipe.bs, tfm=recipe.augment, repeats=recipe.repeats, workers=workers, device=device)
     callbacks = [History(quiet), ToDeviceFormat()]
-    if not on_cpu and torch.cuda.is_bf16_supported(): callbacks.append(MixedPrecision(amp_mode=AMPMode.BF16))
+    if has_bf16(device): callbacks.append(MixedPrecision(amp_mode=AMPMode.BF16))
+    if recipe.freeze_stages:
+        frozen_names(model, recipe.freeze_stages)  # says at once where there are not so many
+        callbacks.append(FreezeStages(recipe.freeze_stages, recipe.kept_views))
     # on a GPU torch's own choice: there a fused step wants gradients with the weights' strides, which depthwise ones may not have
     adamw = partial(OptimWrapper, opt=torch.optim.AdamW, fused=on_cpu or None)
     learn = Learner(dls, model.to(device), loss_func=CrossEntropyLossFlat(), opt_func=adamw,

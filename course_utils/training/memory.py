@@ -111,6 +111,7 @@ def left_usable(learn: Learner):
         # only where it knows the exception.
         learn.loss_func = loss_func
         for name in set(vars(loader)) - attributes: delattr(loader, name)
+        if hasattr(learn, 'freeze_stages'): learn.freeze_stages.put_back()
         end_autocast(learn)
         learn._end_cleanup()  # the batch would keep its memory
         learn.loss_grad = None  # fastai forgets this one: it holds all that the step has made, where the backward pass failed

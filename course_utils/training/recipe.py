@@ -7,6 +7,7 @@ from torch import nn
 from course_utils.config import CourseError
 
 BATCHNORM = ('learns', 'still_in_frozen', 'still')
+KEPT_VIEWS = (0, 1, 2, 4, 8)
 
 
 def body_and_head(model: nn.Module) -> list:  # two lists of parameters
@@ -26,6 +27,8 @@ class Recipe:
     epochs: int                        # in which all groups learn
     freeze_epochs: int = 0             # before these, in which only the last group learns
     pretrained: bool = False           # start from ImageNet weights?
+    freeze_stages: int = 0             # of the network, from the picture on, that stay as they are in all epochs: see `FreezeStages`
+    kept_views: int = 0                # 1, 2, 4, 8: the frozen stages see so many symmetric views of each picture once, and training draws among them
     lr_max: float | slice | list = 1e-3  # the highest rate; a slice or a list gives each group its own
     schedule: str | Callable = 'one_cycle'  # see `fit`
     augment: object = None             # an albumentations transform for the training pictures
@@ -43,5 +46,11 @@ class Recipe:
     def __post_init__(self):
         if self.batchnorm not in BATCHNORM:
             raise CourseError(f"batchnorm is '{self.batchnorm}', but it can only be {', '.join(BATCHNORM)}.")
+        if self.kept_views not in KEPT_VIEWS:
+            raise CourseError(f"kept_views is {self.kept_views}, but it can only be {', '.join(map(str, KEPT_VIEWS))}.")
+        if self.kept_views and not self.freeze_stages:
+            raise CourseError("kept_views asks for frozen stages that see the views: set freeze_stages, too.")
+        if self.kept_views and self.augment is not None:
+            raise CourseError("kept_views are the only augmentation there can be, because the frozen stages see nothing else: leave out augment or kept_views.")
         if self.epochs < 0 or self.freeze_epochs < 0 or self.epochs + self.freeze_epochs == 0:
             raise CourseError(f"epochs is {self.epochs} and freeze_epochs {self.freeze_epochs}: together they can only be 1 or more.")

@@ -16,12 +16,12 @@ def cross_entropy(
     probs: np.ndarray,    # `(N, n_classes)` probabilities
     targets: np.ndarray,  # `(N,)` labels
 ) -> np.ndarray:          # `(N,)`
-    "−log of the probability that each picture's own class was given. A probability of nought counts as 1e-12."
+    "−log of the probability that each picture's own class was given. A probability of zero counts as 1e-12."
     of_target = probs[np.arange(len(targets)), targets]
     return -np.log(of_target.clip(1e-12))
 
 
-RESIZE = 'bicubic, shorter side, centre crop'  # how `read_picture` makes a picture of a file
+RESIZE = 'bicubic (a = -0.5, antialiased), centre square, across and then down, JPEG decoded whole'  # how `read_picture` makes a picture of a file
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Run:
     recipe: Recipe | None = None   # how it was trained
     files: list | None = None      # class folder and file of each validation picture; None where they are not known
     data: DataFacts | None = None  # what it was trained on; None where the run was put together by hand
+    groups: np.ndarray | None = None  # `(N_valid,)`: what is alike, such as the module of a cell; None where there are no groups
 
     @property
     def accuracy(self) -> float:
@@ -78,6 +79,12 @@ def held_out_files(pics: Pictures) -> list | None:
     "Class folder and file of each validation picture, by which two splits are told apart; None where a table has no paths."
     if 'path' not in pics.table: return None
     return ['/'.join(Path(path).parts[-2:]) for path in pics.table.path.iloc[pics.valid]]
+
+
+def held_out_groups(pics: Pictures) -> np.ndarray | None:
+    "The group of each validation picture, such as its module: intervals count groups, not pictures. None where a table has no groups."
+    if 'group' not in pics.table: return None
+    return pics.table.group.to_numpy()[pics.valid]
 
 
 def predict(

@@ -8,12 +8,13 @@ from fastai.learner import Learner
 from course_utils.config import CourseError
 from course_utils.data.pictures import Pictures
 from course_utils.training.batchnorm import norm_callbacks
+from course_utils.training.freezing import FreezeStages
 from course_utils.training.identity import fingerprint
 from course_utils.training.keep import find_run, keep_run, run_config
 from course_utils.training.learner import default_device, make_learner
 from course_utils.training.memory import left_usable
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import DataFacts, Run, held_out_files, predict
+from course_utils.training.run import DataFacts, Run, held_out_files, held_out_groups, predict
 
 SCHEDULES = {  # name → a factor of the highest rate at the fraction done, 0…1; None: fastai's own one-cycle
     'one_cycle': None,
@@ -29,7 +30,7 @@ def fit(
     schedule='one_cycle',  # a name of `SCHEDULES`, a function of the fraction done (0…1) that gives a factor of `lr_max`, or an object with `for_run`
     callbacks=(),
 ):
-    """Fits. `one_cycle` is a cosine up for a quarter, then a cosine down to nought (Smith 2018, arXiv 1803.09820). A schedule
+    """Fits. `one_cycle` is a cosine up for a quarter, then a cosine down to zero (Smith 2018, arXiv 1803.09820). A schedule
     with a `for_run` (lesson 04) is told the epochs and the steps of one, and gives such a function. Raises `CourseError` where
     memory runs out, or the training loss is no longer a number."""
     learn.schedule = schedule  # for callbacks that follow it
@@ -37,12 +38,26 @@ def fit(
         raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
     factor = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if hasattr(factor, 'for_run'): factor = factor.for_run(epochs, len(learn.dls.train))
+    callbacks = [*callbacks, *freeze_at_zero_rate(learn, lr_max)]
     with left_usable(learn):
         if factor is None: learn.fit_one_cycle(epochs, lr_max, cbs=callbacks)
         else: fit_by_factor(learn, epochs, lr_max, factor, callbacks)
     rows = learn.history.rows
     if not np.isfinite(rows[-1].get('train_loss', 0)):
         raise CourseError(f"The training loss is no longer a number after epoch {len(rows)}: the rate is too high for this model, try a tenth of it.")
+
+
+def freeze_at_zero_rate(learn: Learner, lr_max) -> list:
+    "A callback that freezes the groups whose rate is 0, where there are such: they take the road of frozen stages."
+    if isinstance(lr_max, (int, float)): return []
+    if learn.opt is None: learn.create_opt()
+    learn.opt.set_hyper('lr', lr_max)
+    at_zero = [params for params, hyper in zip(learn.opt.param_lists, learn.opt.hypers) if hyper['lr'] == 0]
+    ids = {id(p) for params in at_zero for p in params}
+    names = {name for name, p in learn.model.named_parameters() if id(p) in ids}
+    if not hasattr(learn, 'freeze_stages'): return [FreezeStages(names=names)] if names else []
+    learn.freeze_stages.freeze_also(names)
+    return []
 
 
 def fit_by_factor(learn: Learner, epochs: int, lr_max, factor, callbacks):
@@ -99,7 +114,7 @@ def train(
     probs, targets = predict(learn.model, learn.dls.valid)
     run = Run(pd.DataFrame(learn.history.rows), probs, targets, config, seconds, learn.model, learn,
               arrays=learn.history.arrays, recipe=recipe, files=held_out_files(pics),
-              data=training_data(pics, learn, config))
+              data=training_data(pics, learn, config), groups=held_out_groups(pics))
     if keep:
         try: keep_run(run)
         except CourseError as e: print(e)  # a training is not lost for want of room on a disk

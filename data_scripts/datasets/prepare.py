@@ -14,6 +14,7 @@ from course_utils.data.sources import FACTS_FILE, read_facts
 from data_scripts.datasets.archives import unpack
 from data_scripts.datasets.arrange import arrange
 from data_scripts.datasets.download import Archive, download_path, fetch, is_address
+from data_scripts.datasets.hugging_face import PREFIX, folder_name, hub_facts, is_hub_name, load_parts, write_folders
 from data_scripts.datasets.mirror_list import from_mirror
 from data_scripts.datasets.sources import SOURCES
 from data_scripts.datasets.sources.source import Source
@@ -111,6 +112,28 @@ def prepare(
     return facts
 
 
+def prepare_hub(
+    name: str,                   # `hf:owner/name`, or a folder or a parquet file after `hf:`
+    label: str = '',             # the column of the class; empty: found
+    folder: Path | None = None,  # where the data set's folder is made; None: `data_dir()`
+) -> dict:                       # what about.json says
+    "Makes class folders of a data set in Hugging Face's formats, or finds them there. Raises `CourseError`."
+    folder = folder or data_dir()
+    local_name = folder_name(name)
+    if local_name in SOURCES: raise CourseError(f"{local_name} is the name of one of the course's own data sets: make data NAME={local_name} fetches it.")
+    target, work = folder/local_name, folder/'.fetch'/local_name
+    facts = find_prepared(target, work)
+    if facts: return facts
+    with disk_errors(folder), data_set_lock(folder/'.fetch'/f'{local_name}.lock', local_name), scratch_folders(work) as (_, made):
+        parts = load_parts(name.removeprefix(PREFIX))
+        facts = hub_facts(name, parts) | write_folders(parts, made, label)
+        text = json.dumps(facts, indent=1, ensure_ascii=False)
+        (made/FACTS_FILE).write_text(text + '\n', encoding='utf-8')
+        os.rename(made, target)
+    print(f"{local_name}: {source_in_words(facts)}, in {target}; use it with COURSE_DATA={local_name}. Licence: {facts['licence']}.")
+    return facts
+
+
 def needed_bytes(source: Source, archives, work: Path) -> int:
     "Room for the pictures, and for what is not downloaded yet."
     total = sum(archive.bytes for archive in archives)
@@ -155,6 +178,9 @@ def main(argv: list[str] | None = None):
     parser = argparse.ArgumentParser(prog='course data', description=__doc__)
     parser.add_argument('name', nargs='?', default='', help=', '.join(SOURCES))
     parser.add_argument('--mirror', default='', help='a folder or an address with the archives and their manifest.json')
+    parser.add_argument('--label', default='', help='for hf:owner/name, the column that holds the class')
     arguments = parser.parse_args(argv)
-    try: prepare(arguments.name, arguments.mirror)
+    try:
+        if is_hub_name(arguments.name): prepare_hub(arguments.name, arguments.label)
+        else: prepare(arguments.name, arguments.mirror)
     except KeyboardInterrupt: raise CourseError('Stopped: what was fetched is kept, and the same command goes on from there.') from None

@@ -2,24 +2,28 @@
 
 Every finished trial is written at once and in one step, so a killed measurement goes on where it was. One at a time: two slow
 each other down."""
-import time
+import os, time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from course_utils.config import profile
+from course_utils.config import cache_dir, profile, results_dir
 from course_utils.data.pictures import Pictures, load_pictures
-from course_utils.report.results import read_results, result_row, write_results
+from course_utils.report.results import experiment_name, read_results, result_row, write_results
 from course_utils.report.stats import is_right, losses
 from course_utils.training.keep import describe, fingerprint
 from course_utils.training.learner import device_name, versions
 from course_utils.training.recipe import Recipe
+from course_utils.training.run import held_out_groups
 
 
 def pick(**choices):
     "The choice for the profile in force."
     return profile().pick(**choices)
+
+
+N_FOLDS = 4  # every picture is held out once
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,15 @@ class Trial:
     limit: int | None = None   # at most about this many pictures
     share: float = 1.          # of the training pictures; each is then seen more often, so that the steps are as many
     rung: object = None        # `techniques.ladder.Rung`, where it is one of the ladder
+    fold: int | None = None    # held out, of `N_FOLDS`; None: the data set's own split
+    split: str = 'own'         # as in `load_pictures`
     labels: dict = field(default_factory=dict)  # what else a table of results asks for
 
     @property
     def seed(self) -> int: return self.recipe.seed
 
-    def pictures(self) -> Pictures: return load_pictures(size=self.size, limit=self.limit)
+    def pictures(self) -> Pictures:
+        return load_pictures(size=self.size, limit=self.limit, split=self.split, fold=self.fold, folds=N_FOLDS)
 
     def part_of(self, pics: Pictures) -> Pictures:
         "The share of the training pictures, and all that are held out."
@@ -71,6 +78,18 @@ def over_seeds(
     return trials
 
 
+def over_folds(
+    arms: list,            # of `Trial`
+    n_folds: int=N_FOLDS,  # the first so many
+) -> dict:                 # name of a run → `Trial`
+    "Fold after fold, each with a seed of its own, so that a measurement stopped early leaves whole folds."
+    trials = {}
+    for fold in range(pick(smoke=min(2, n_folds), cpu=n_folds)):
+        for trial in arms:
+            trials[f'{trial.arm}, fold {fold}'] = replace(trial, fold=fold, recipe=replace(trial.recipe, seed=fold))
+    return trials
+
+
 # ---- what is kept of a run ----
 
 def per_picture(run, prefix: str = '') -> dict:
@@ -80,9 +99,26 @@ def per_picture(run, prefix: str = '') -> dict:
     return {f'{prefix}right': digits, f'{prefix}loss': rounded}
 
 
+def trial_groups(trial: Trial) -> dict:
+    "The group of each held-out picture (a module, a patient), where the pictures have groups."
+    groups = held_out_groups(trial.pictures())
+    return {} if groups is None else dict(groups=groups.tolist())
+
+
 def run_numbers(run) -> dict:
     "Accuracy, loss and seconds, and the answer to every held-out picture."
     return dict(accuracy=run.accuracy, valid_loss=run.valid_loss, seconds=round(run.seconds, 2), **per_picture(run))
+
+
+# ---- where results lie ----
+
+def experiment_path(name: str, data: str) -> Path:
+    "Where the results lie. A trial run at smoke measures nothing, so it stays out of results/."
+    profile_name = profile().name
+    is_trial = profile_name == 'smoke' and not os.environ.get('COURSE_RESULTS')
+    folder = cache_dir() if is_trial else results_dir()
+    suffix = '_gpu' if profile_name == 'gpu' else ''
+    return folder/f'{experiment_name(name, data)}{suffix}.json'
 
 
 # ---- the engine ----

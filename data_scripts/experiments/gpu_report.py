@@ -185,7 +185,7 @@ def real_pictures(device=None) -> list:  # rows of the table
 # ---- the ladder's top, and the case studies ----
 
 def top() -> list:  # rows of the table
-    "The recipe of the ladder with larger pictures and more epochs, over seeds; goes on where it was."
+    "The top of the ladder, over folds; goes on where it was."
     experiment = EXPERIMENTS['top']
     path = results_dir()/('top_gpu.json' if profile().name == 'gpu' else 'top.json')
     with watch_memory() as peak: n_new = measure('top', experiment.trials(), experiment.measure, path)
@@ -194,7 +194,7 @@ def top() -> list:  # rows of the table
         mean, low, high = seeds.accuracy
         row = {'what': 'top of the ladder', 'setting': arm, 'accuracy': round(mean, 4), 'seconds': round(seeds.seconds, 1)}
         if n_new: row['memory, GB'] = peak.rounded
-        row['note'] = f'{low:.1%} to {high:.1%}, {len(seeds.right)} seeds'
+        row['note'] = f'{low:.1%} to {high:.1%}, {seeds.n_trainings} folds'
         rows.append(row)
     return rows
 

@@ -1,4 +1,4 @@
-"""Measures what takes longer than a lesson, over seeds, into results/NAME.json: `make measure ONLY=schedules`.
+"""Measures what takes longer than a lesson, over folds or seeds, into results/NAME.json: `make measure ONLY=schedules`.
 
 Every finished run is written at once and in one step, so a killed measurement goes on where it was. On another data set (`--data`)
 or at another profile than `cpu` the file has their names, too: results/schedules_cats_dogs.json.
@@ -8,24 +8,28 @@ import argparse, os, time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 
-from course_utils.config import CourseError, cache_dir, profile, results_dir
+from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import count, create_model
 from course_utils.techniques.augment import pipeline
-from course_utils.techniques.ladder import LITE, climb, climbed, rungs, same_training, turned
-from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
+from course_utils.techniques.ladder import LITE, TOP, climb, climbed, found_rate, left_out, rungs, same_training
+from course_utils.techniques.newer_techniques import newer_recipes
 from course_utils.techniques.scaling import SMALL_ARCH, axes_of, macs
-from course_utils.techniques.schedules import SGDR, Snapshots, Staircase, ensemble_of
 from course_utils.techniques.transfer import article_head, fastai_head, fit_head, frozen_features, linear_head
 from course_utils.training.learner import default_device
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import Run
 from course_utils.training.train import train
-from data_scripts.experiments.engine import Trial, arm, measure, over_seeds, per_picture, pick, run_numbers
+from data_scripts.experiments.augmentation import augmentation_arms, measure_augmentation
+from data_scripts.experiments.engine import (
+    N_FOLDS, Trial, arm, experiment_path, measure, over_folds, over_seeds, pick, run_numbers, trial_groups)
+from data_scripts.experiments.finder import finder_arms, measure_finder
+from data_scripts.experiments.rates import measure_peak, measure_rates, peaks_arms, rates_arms
+from data_scripts.experiments.schedules import measure_schedule, schedules_arms
+from data_scripts.experiments.views import measure_views, views_arms
 
 SMALL = 'regnetx_002'
 PEAK = 2e-3  # the highest rate of a fine-tuning
@@ -104,57 +108,6 @@ def measure_head(trial: Trial) -> dict:
     return run_numbers(Run(None, probs, valid_y.numpy(), None, seconds, model))
 
 
-# ---- rates: lesson 05 ----
-
-def rates_arms() -> list:
-    "The same epochs for all: one rate for all layers, at three heights, against rates that differ."
-    recipe = Recipe(LITE, pick(smoke=1, cpu=3, gpu=15), pretrained=True, bs=32)
-    grouped = replace(recipe, groups=three_groups)
-    n_stages = len(per_stage(create_model(LITE, pretrained=False)))
-    arms = []
-    for rate in (PEAK / 4, PEAK, PEAK * 2.5): arms.append(arm(f'one rate {rate:g}', replace(recipe, lr_max=rate)))
-    for spread in (10, 100):
-        rates = slice(PEAK / spread, PEAK)
-        arms.append(arm(f'three groups, spread {spread}', replace(grouped, lr_max=rates)))
-    decayed = replace(recipe, groups=per_stage, lr_max=layer_decay_rates(n_stages, PEAK, .7))
-    return arms + [
-        arm('only the early group slower, spread 100', replace(grouped, lr_max=[PEAK / 100, PEAK, PEAK])),
-        arm('decay 0.7 over stages', decayed),
-    ]
-
-
-# ---- schedules: lesson 04 ----
-
-SCHEDULE_ARMS = {
-    'constant': 'constant',
-    'step': Staircase(step_size=5),
-    'cosine': 'cosine',
-    'SGDR ×1': SGDR(first=5, mult=1),
-    'SGDR ×2': SGDR(first=1, mult=2),
-    'one-cycle': 'one_cycle',
-}
-
-
-def schedules_arms() -> list:
-    "The same network and epochs under each schedule; with restarts, the network at the end of each cycle is kept."
-    recipe = Recipe(SMALL, pick(smoke=3, cpu=15), lr_max=3e-3)
-    arms = []
-    for name, schedule in SCHEDULE_ARMS.items():
-        callbacks = (Snapshots,) if isinstance(schedule, SGDR) else ()
-        arms.append(arm(name, replace(recipe, schedule=schedule, callbacks=callbacks)))
-    return arms
-
-
-def measure_schedule(trial: Trial) -> dict:
-    "The losses of all epochs, too, and what the networks at the ends of the cycles say together."
-    run = train_trial(trial)
-    numbers = dict(run_numbers(run), valid_losses=run.history.valid_loss.round(4).tolist())
-    ends = run.arrays.get('snapshots_at', ())
-    if not len(ends): return numbers
-    together = replace(run, probs=ensemble_of(run))
-    return numbers | per_picture(together, 'ensemble_') | dict(snapshots_at=ends.tolist())
-
-
 # ---- scaling: lesson 08 ----
 
 TUNED = {  # name → a timm network with ImageNet weights
@@ -167,9 +120,10 @@ TUNED = {  # name → a timm network with ImageNet weights
 
 
 def scaling_arms() -> list:
-    "One small network from scratch, scaled along each axis, and networks of three sizes fine-tuned."
-    size = pick(smoke=32, cpu=64, gpu=128)
-    epochs = pick(smoke=1, cpu=8, gpu=30)
+    """One small network from scratch, scaled along each axis, and networks of three sizes fine-tuned. By folds: 12 trainings a fold of
+    1 to 4 minutes each on one core, about 25 minutes a fold."""
+    size = pick(smoke=32, cpu=96, gpu=128)
+    epochs = pick(smoke=1, cpu=16, gpu=30)
     few_epochs = max(epochs // 4, 1)
     arms = []
     scratch = Recipe(SMALL_ARCH, epochs, lr_max=3e-3, augment=pipeline(.33))
@@ -188,53 +142,70 @@ def scaling_arms() -> list:
 def measure_scaling(trial: Trial) -> dict:
     "With it, what a network costs."
     run = train_trial(trial)
-    return dict(run_numbers(run), train_accuracy=float(run.history.train_accuracy.iloc[-1]),
+    return dict(run_numbers(run), **trial_groups(trial), train_accuracy=float(run.history.train_accuracy.iloc[-1]),
                 parameters=count(run.model)['parameters'], macs=macs(run.model, trial.size))
 
 
 # ---- the ladder: lesson 09 ----
 
-def rung_arm(name: str, rung) -> Trial: return arm(name, rung.recipe, rung.size, rung=rung)
+def rung_arm(name: str, rung, **more) -> Trial: return arm(name, rung.recipe, rung.size, rung=rung, **more)
 
 
-def ladder_arms() -> list:
-    "Every rung, and some rungs in another order."
-    return [rung_arm(name, rung) for name, rung in (rungs() | turned()).items()]
+def ladder_arms() -> list: return [rung_arm(name, rung) for name, rung in rungs().items()]
+
+
+def left_out_arms() -> list:
+    "The top, and the top less each technique."
+    return [rung_arm(name, rung) for name, rung in ({TOP: climbed(TOP)} | left_out()).items()]
+
+
+def top_arms() -> list:
+    "The top of the ladder by the papers' protocol: cells drawn at random, so that neighbours of one module are on both sides."
+    return [rung_arm(f'{name}, cells drawn at random', climbed(name), split='random') for name in ('+ transfer', TOP)]
 
 
 class RungMeasure:
-    "Measures rungs; one that only adds views to the one before is not trained again."
+    "Measures rungs; one that only adds views, or the frozen network's answer, to the one before is not trained again."
     def __init__(self):
         self.last = None  # `Trial`
         self.run = None   # of it
+        self.rates = {}   # limit of pictures → the rate for all folds
 
     def __call__(self, trial: Trial) -> dict:
         "With it, the rate that was found."
-        self.run = climb(trial.rung, trial.seed, trial.limit, trained=self.trained(trial))
+        self.run = climb(trial.rung, trial.seed, trial.limit, trained=self.trained(trial),
+                         fold=trial.fold, split=trial.split, rate=self.rate(trial))
         self.last = trial
-        return dict(run_numbers(self.run), **self.run.config)
+        return dict(run_numbers(self.run), **self.run.config, **trial_groups(trial))
+
+    def rate(self, trial: Trial) -> float:
+        "Found on the rung that looks for it, one for all folds, and kept on the rungs above: each of them changes one thing."
+        if trial.rung.rate_rule is None: return trial.recipe.lr_max
+        if trial.limit not in self.rates:
+            folds = range(pick(smoke=2, cpu=N_FOLDS))
+            self.rates[trial.limit] = found_rate(climbed('+ found rate'), folds, trial.limit)
+        return self.rates[trial.limit]
 
     def trained(self, trial: Trial) -> Run | None:
         "The run before, where it will do."
         if self.last is None: return None
-        is_alike = (trial.seed, trial.limit) == (self.last.seed, self.last.limit)
-        return self.run if is_alike and same_training(trial.rung, self.last.rung) else None
+        settings = [(t.seed, t.limit, t.fold, t.split) for t in (trial, self.last)]
+        return self.run if settings[0] == settings[1] and same_training(trial.rung, self.last.rung) else None
 
 
 measure_rung = RungMeasure()
 
 
-def top_arms() -> list:
-    "The top of the ladder with larger pictures and more epochs: under 45 minutes a training on two cores."
-    rung = climbed('+ TTA')
-    size = pick(smoke=32, cpu=192, gpu=300)
-    networks = {'Lite0': LITE}
-    if profile().name == 'gpu': networks['Lite2'] = 'tf_efficientnet_lite2'
-    arms = []
-    for name, arch in networks.items():
-        larger = replace(rung, size=size).with_recipe(arch=arch, epochs=pick(smoke=1, cpu=11, gpu=30))
-        arms.append(rung_arm(f'{name}, {size} px', larger))
-    return arms
+# ---- newer techniques: lesson 13 ----
+
+def newer_arms() -> list:
+    """The recipe alone, with each technique, and with three that change different things. Pictures that are mixed have no kept
+    views, so the frozen stages see every batch: that is why they are of 96 px."""
+    size = pick(smoke=32, cpu=96, gpu=224)
+    return [arm(name, recipe, size) for name, recipe in newer_recipes().items()]
+
+
+def measure_newer(trial: Trial) -> dict: return measure_training(trial) | trial_groups(trial)
 
 
 # ---- the command ----
@@ -244,30 +215,27 @@ class Experiment:
     "What is compared, and how one trial is measured."
     arms: Callable     # () → list of `Trial`
     measure: Callable  # `Trial` → numbers, JSON
+    by_folds: bool = False  # every picture held out once; else seeds on one split
+    n_folds: int = N_FOLDS  # so many of them: 1 is fold 0 alone
 
     def trials(self) -> dict:  # name of a run → `Trial`
-        return over_seeds(self.arms())
+        return over_folds(self.arms(), self.n_folds) if self.by_folds else over_seeds(self.arms())
 
 
 EXPERIMENTS = {
     'transfer': Experiment(transfer_arms, measure_transfer),
-    'rates': Experiment(rates_arms, measure_training),
-    'schedules': Experiment(schedules_arms, measure_schedule),
-    'ladder': Experiment(ladder_arms, measure_rung),
-    'top': Experiment(top_arms, measure_rung),
-    'scaling': Experiment(scaling_arms, measure_scaling),
+    'peaks': Experiment(peaks_arms, measure_peak, by_folds=True, n_folds=1),
+    'rates': Experiment(rates_arms, measure_rates, by_folds=True),
+    'schedules': Experiment(schedules_arms, measure_schedule, by_folds=True),
+    'ladder': Experiment(ladder_arms, measure_rung, by_folds=True),
+    'top': Experiment(top_arms, measure_rung, by_folds=True),
+    'left_out': Experiment(left_out_arms, measure_rung, by_folds=True),
+    'scaling': Experiment(scaling_arms, measure_scaling, by_folds=True),
+    'augmentation': Experiment(augmentation_arms, measure_augmentation, by_folds=True),
+    'tta': Experiment(views_arms, measure_views, by_folds=True),
+    'finder': Experiment(finder_arms, measure_finder, by_folds=True),
+    'newer': Experiment(newer_arms, measure_newer, by_folds=True),
 }
-
-
-def experiment_path(name: str, data: str) -> Path:
-    "Where the results lie. A trial run at smoke measures nothing, so it stays out of results/."
-    profile_name = profile().name
-    is_trial = profile_name == 'smoke' and not os.environ.get('COURSE_RESULTS')
-    folder = cache_dir() if is_trial else results_dir()
-    words = [name]
-    if data != 'solar': words.append(data)
-    if profile_name == 'gpu': words.append('gpu')
-    return folder/f"{'_'.join(words)}.json"
 
 
 def main(arguments=None):

@@ -6,7 +6,8 @@ import argparse
 from dataclasses import replace
 
 from course_utils.data.pictures import load_pictures
-from course_utils.techniques.search import Report, hold_out, open_storage, open_study, search
+from course_utils.techniques.search import Report, hold_out, open_study, search
+from course_utils.techniques.search_storage import open_storage
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
 

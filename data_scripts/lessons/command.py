@@ -8,7 +8,7 @@ from course_utils.machine.preflight import in_minutes, predicted
 from data_scripts.lessons.notebooks import clean_all, is_lesson, list_notebooks
 from data_scripts.lessons.run import PicturesMissing, run_notebook
 from data_scripts.lessons.timetable import (
-    BUDGET_S, budget_s, comparison, kept_seconds, over_budget, save_run, time_in_process)
+    BUDGET_S, budget_s, code_fingerprint, comparison, kept_seconds, over_budget, save_run, time_in_process)
 
 
 @dataclass
@@ -50,7 +50,8 @@ class Session:
         if not self.is_timed(path): return None, None
         kept = kept_seconds(path, self.profile)
         preflight = time_in_process(self.profile) if self.save or kept.get('preflight') else None
-        return preflight, predicted(kept, preflight)
+        is_same_lesson = kept.get('code') == code_fingerprint(path)
+        return preflight, predicted(kept, preflight) if is_same_lesson else None
 
     def report_seconds(self, path: Path, seconds: float):
         "A line: how long it took, and whether that is too long."

@@ -110,14 +110,22 @@ def write_notebook(
     write_whole(path, nbformat.writes(notebook) + '\n')
 
 
+def rewrite_notebooks(
+    paths,   # of notebooks
+    change,  # (notebook, path) → the notebook as it should be, a copy
+) -> int:
+    "Writes those that should be others. Returns how many."
+    n_changed = 0
+    for path in paths:
+        notebook = nbformat.read(path, 4)
+        new = change(notebook, path)
+        if new == notebook: continue
+        write_notebook(new, path)
+        n_changed += 1
+    return n_changed
+
+
 def clean_all(folder: Path = ROOT) -> int:
     "Cleans every notebook as it lies, without running it. Returns how many were not clean."
-    n = 0
-    for path in sorted((folder/'nbs').rglob('*.ipynb')):
-        if '.ipynb_checkpoints' in path.parts: continue
-        notebook = nbformat.read(path, as_version=4)
-        cleaned = clean(notebook, (path.parent, folder))
-        if cleaned == notebook: continue
-        write_notebook(cleaned, path)
-        n += 1
-    return n
+    paths = [path for path in sorted((folder/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in path.parts]
+    return rewrite_notebooks(paths, lambda notebook, path: clean(notebook, (path.parent, folder)))

@@ -59,7 +59,7 @@ def run_notebook(
     data: str = '',               # `COURSE_DATA`; empty leaves what is set
     fresh: bool = False,          # train again even where a kept training would do
     scratch: Path | None = None,  # where the copies go; `.cache/lessons/PROFILE` by default
-    watched: bool = False,        # write down what the seconds go to, for `timetable.seconds_by_part`
+    watched: bool = False,        # the run is kept: write down what its seconds go to, and compare it with no earlier one
 ) -> tuple[dict, float]:          # the executed notebook, and the seconds it took
     "Runs a copy of the lesson in a fresh kernel. Raises `LessonFailed`, or `PicturesMissing` for a case study without its data set."
     # Inside the course's folder, so that a kernel which looks upwards for settings.ini finds it.
@@ -67,7 +67,7 @@ def run_notebook(
     copied = copy_course(path, scratch)
     environment = kernel_environment(profile, data, fresh, scratch)
     # Watched only where the seconds are kept: a thread beside those of a lesson is not for every run.
-    if watched: environment['COURSE_SPENT'] = str(scratch/'spent.json')
+    if watched: environment |= dict(COURSE_SPENT=str(scratch/'spent.json'), COURSE_REFERENCE='1')
     arguments = ['--IPKernelApp.log_level=50']
     if 'COURSE_SPENT' in environment: arguments.append(WATCH)
 

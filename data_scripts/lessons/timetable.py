@@ -1,8 +1,10 @@
 """How long lessons take: their budgets, the seconds kept in results/lessons.json, and what is predicted from them."""
-import json, os, platform, re, subprocess, sys
+import hashlib, json, os, platform, re, subprocess, sys
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+
+import nbformat
 
 from course_utils.config import write_whole
 from course_utils.machine.preflight import TIMED_PARTS, is_timed
@@ -78,6 +80,13 @@ def kept_seconds(path: Path, profile: str) -> dict:
     return table.get(path.stem, {}).get(profile, {})
 
 
+def code_fingerprint(path: Path) -> str:
+    "Of a notebook's code cells: where it is another, the seconds of the run before are those of another lesson."
+    cells = nbformat.read(path, as_version=4).cells
+    code = '\n'.join(cell.source for cell in cells if cell.cell_type == 'code')
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
 def seconds_by_part(
     seconds: float,  # of the whole run
     scratch: Path,   # where the watch in the kernel wrote
@@ -126,6 +135,7 @@ def save_run(
         predicted_s=predicted_s and round(predicted_s, 1),
         spent=seconds_by_part(seconds, scratch),
         preflight=preflight,
+        code=code_fingerprint(path),
         earlier=earlier_runs(kept, seconds) if same_device else [],
         **facts,
     )

@@ -1,53 +1,19 @@
 """Builds the course's site into _docs/ and shows it: `make site`, `make serve`."""
-import argparse, functools, http.server, os, re, shutil, subprocess, sys, time
+import argparse, functools, http.server, os, shutil, subprocess, sys, time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from course_utils.config import root
+from data_scripts.site.pages import finish, site_root
+from data_scripts.site.try_it import ADDRESS, write_try_it
 
 ROOT = root()
 PROC = ROOT/'_proc'  # notebooks on their way to the site
 DOCS = ROOT/'_docs'  # the site
+LAST_LINES = 30  # of a failing engine, that are shown again
 HOME_PAGE = 'nbs/index.html'
-FILES = Path(__file__).parent
-
-REDIRECT = (FILES/'redirect.html').read_text(encoding='utf-8')  # the course home is a notebook in nbs/, and the site's own address leads to it
-LOST = (FILES/'lost.html').read_text(encoding='utf-8')  # any unknown address gets this page, however deep it is: its links begin at {root}
-SCROLL = (FILES/'scroll.js').read_text(encoding='utf-8')  # for every page
-
-SIDEBAR_SECTION = re.compile(r'(<a class="sidebar-item[^>]*)role="navigation"')
-FOREIGN_IMPORT = re.compile(r'@import\s*(?:url\()?["\']?(?:https?:)?//[^"\')]*["\']?\)?[^;]*;')
-
-
-def site_root(folder=ROOT) -> str:
-    "The path under which the published site lies: `/better-image-classifiers/`."
-    config = (folder/'_quarto.yml').read_text()
-    address = re.search(r'^\s*site-url: (\S+)', config, re.M)[1]
-    return urlsplit(address).path.rstrip('/') + '/'
-
-
-def lost_page(root: str) -> str:
-    "The page for unknown addresses, of a site that lies under `root`."
-    return LOST.replace('{root}', root)
 
 
 # ---- build ----
-
-def finish(docs: Path):
-    """What neither engine does: boxes that scroll and sections that open by keyboard, the first page, the page for unknown
-    addresses, and themes that fetch nothing from elsewhere."""
-    for page in docs.rglob('*.html'):
-        text = page.read_text(encoding='utf-8')
-        text = text.replace('</body>', f'<script>\n{SCROLL}</script>\n</body>')
-        text = SIDEBAR_SECTION.sub(r'\1role="button" href="#"', text)  # the keyboard opens a section, too
-        page.write_text(text, encoding='utf-8')
-    (docs/'index.html').write_text(REDIRECT, encoding='utf-8')
-    (docs/'404.html').write_text(lost_page(site_root()), encoding='utf-8')
-    for sheet in docs.rglob('*.css'):  # Bootswatch's themes would fetch a font from Google
-        text = sheet.read_text(encoding='utf-8')
-        kept = FOREIGN_IMPORT.sub('', text)
-        if kept != text: sheet.write_text(kept, encoding='utf-8')
-
 
 def process_notebooks():
     "From the notebooks as they lie to Markdown that either engine reads, in _proc/."
@@ -62,24 +28,46 @@ def render(
     "From _proc/ to pages in _docs/."
     name = 'Quarto' if quarto else 'smalldocs'
     command = [quarto, 'render', '--no-execute'] if quarto else [sys.executable, '-m', 'smalldocs.cli', 'render', '.']
-    process = subprocess.run(command, cwd=PROC, stderr=subprocess.PIPE, text=True)
-    print(process.stderr, file=sys.stderr, end='')
+    process = subprocess.run(command, cwd=PROC, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     is_built = (PROC/'_docs'/HOME_PAGE).exists()
-    if process.returncode or not is_built: sys.exit(f'{name} could not build the site: the lines above say why.')
+    if process.returncode or not is_built: sys.exit(failure(name, process.stdout))
+    print(without_known(process.stdout), end='')
     shutil.move(PROC/'_docs', DOCS)
 
 
+def without_known(
+    output: str,  # of the engine
+) -> str:
+    "Without its warnings of links to the *Try it* page, which no engine writes: it is there when the build ends."
+    lines = output.splitlines(keepends=True)
+    return ''.join(line for line in lines if not line.rstrip().endswith(f'broken link /{ADDRESS}'))
+
+
+def failure(
+    name: str,    # of the engine
+    output: str,  # all it said
+) -> str:
+    "The sentence of a build that failed, with the end of what the engine said."
+    lines = output.strip().splitlines()[-LAST_LINES:] or ['(nothing)']
+    message = '\n'.join(f'  {line}' for line in lines)
+    return f'{name} could not build the site. Its last lines:\n{message}'
+
+
 def find_quarto(
-    engine: str | None,  # `quarto`, `smalldocs`, or None for Quarto where it is installed
+    engine: str,  # `smalldocs` or `quarto`
 ) -> str | None:
-    "The program Quarto, where it is to be used."
-    quarto = shutil.which('quarto') if engine != 'smalldocs' else None
-    if engine == 'quarto' and not quarto: sys.exit('Quarto is not installed: quarto.org has it, and make site works without, too.')
+    "The program Quarto, where it is asked for."
+    if engine != 'quarto': return None
+    quarto = shutil.which('quarto')
+    if not quarto: sys.exit('Quarto is not installed: quarto.org has it, and make site works without, too.')
     return quarto
 
 
-def build(engine: str | None = None):
-    "nbdev's processing, then Quarto where it is installed, else smalldocs. The committed outputs are the content: nothing is run."
+def build(
+    engine: str = 'smalldocs',  # or `quarto`
+):
+    """nbdev's processing, then an engine's. The committed outputs are the content: nothing is run. smalldocs' site is the one
+    that the tests cover and that is published."""
     start = time.monotonic()
     quarto = find_quarto(engine)
     # From an empty folder, so that a page taken out of the course is taken off the site.
@@ -87,6 +75,7 @@ def build(engine: str | None = None):
     process_notebooks()
     render(quarto)
     finish(DOCS)
+    write_try_it(DOCS)  # a page of its own: no engine touches it
     n = len(list(DOCS.rglob('*.html')))
     name = 'Quarto' if quarto else 'smalldocs'
     print(f'Built {n} pages into _docs/ with {name} in {time.monotonic() - start:.0f} s; make serve shows them.')
@@ -125,7 +114,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('action', choices=['build', 'serve'])
     parser.add_argument('--port', default='8888')
-    parser.add_argument('--engine', choices=['quarto', 'smalldocs'], help='default: Quarto where it is installed')
+    parser.add_argument('--engine', choices=['smalldocs', 'quarto'], default='smalldocs',
+                        help='smalldocs makes the published site; Quarto must be installed')
     options = parser.parse_args(arguments)
     if options.action == 'build': build(options.engine)
     else: serve(options.port)

@@ -3,7 +3,10 @@ import argparse, json
 from pathlib import Path
 
 from course_utils.config import CourseError, root, write_whole
+from course_utils.report.headlines import headline_of
+from course_utils.report.ladder_results import ladder_in_words, ladder_steps, ladders_measured
 from course_utils.report.results import read_results
+from course_utils.show.words import plural
 
 ROOT = root()
 
@@ -32,7 +35,7 @@ def lesson_table(
         seconds = timetable.get(notebook.stem, {}).get('cpu', {}).get('seconds')
         minutes = '—' if seconds is None else f'{seconds / 60:.1f}'
         number = notebook.stem.split('_')[0]
-        gain = read_results(folder/'results'/f'lesson_{number}.json').get('headline', '—')
+        gain = headline_of(number, folder/'results') or '—'
         rows.append(markdown_row([f'[{title}](nbs/{notebook.name})', summary, minutes, gain]))
     return '\n'.join(rows)
 
@@ -51,20 +54,36 @@ def title_and_summary(notebook: Path) -> tuple[str, str]:
 def ladder_table(
     folder: Path = ROOT,
 ) -> str:  # Markdown
-    "One row a rung of lesson 09: accuracy, what it added to the rung below with its interval, minutes of one training."
-    runs = read_results(folder/'results'/'lesson_09.json').get('runs', {})
-    rungs = runs.get('solar cpu', {}).get('ladder', [])
-    if not rungs: return 'Not measured yet: `make ladder`.'
-    head = ['| rung | accuracy | added | 95 % interval | minutes |', '|---|--:|--:|--:|--:|']
-    return '\n'.join(head + [rung_row(rung) for rung in rungs])
+    "For each data set: a sentence from bottom to top, and a row a rung with what it added to the one below, its interval, and the minutes of one training."
+    ladders = ladders_measured(folder/'results')
+    if not ladders: return 'Not measured yet: `make ladder`.'
+    parts = []
+    for data, ladder in ladders.items():
+        heading = f'**{data.capitalize()}**, {judged_in_words(ladder)}: {ladder_in_words(ladder)}.'
+        parts.append('\n'.join([heading, '', *rung_rows(ladder)]))
+    return '\n\n'.join(parts)
 
 
-def rung_row(rung: dict) -> str:
-    "A rung of the ladder; the lowest has nothing below it to add to."
-    gain = interval = '—'
-    if rung.get('gain') is not None: gain = f"{rung['gain']:+.1%}"
-    if 'low' in rung: interval = f"{rung['low']:+.1%} to {rung['high']:+.1%}"
-    return markdown_row([rung['rung'], f"{rung['accuracy']:.1%}", gain, interval, f"{rung['minutes']:.1f}"])
+def judged_in_words(ladder: dict) -> str:
+    "How many pictures judge the rungs, and in how many folds: fewer than there are, while a measurement goes on."
+    first = next(iter(ladder.values()))
+    n_pictures = plural(first.right.shape[-1], 'picture')
+    if first.n_trainings == 1: return f'{n_pictures} of one fold, one training a rung, intervals over pictures'
+    return f'{n_pictures}, each held out once, in {first.n_trainings} folds'
+
+
+def rung_rows(ladder: dict) -> list:
+    "The lowest rung has nothing below it to add to."
+    steps = ladder_steps(ladder)
+    rows = ['| rung | accuracy | added | 95 % interval | minutes |', '|---|--:|--:|--:|--:|']
+    for name, seeds in ladder.items():
+        gain = interval = '—'
+        if name in steps.index:
+            step = steps.loc[name]
+            gain = f'{step.gain:+.1%}'
+            interval = f'{step.low:+.1%} to {step.high:+.1%}'
+        rows.append(markdown_row([name, f'{seeds.accuracy[0]:.1%}', gain, interval, f'{seeds.seconds / 60:.1f}']))
+    return rows
 
 
 TABLES = dict(lessons=lesson_table, ladder=ladder_table)

@@ -1,5 +1,5 @@
-"""Pages of the site that no notebook holds: the reference of each room, made from the modules, and the exercises with their solutions."""
-import importlib, inspect, pkgutil
+"""Pages of the site that no notebook holds: the reference of each room, made from the modules, the exercises with their solutions, and the surprises."""
+import importlib, inspect, pkgutil, re
 from pathlib import Path
 
 import nbformat
@@ -9,8 +9,10 @@ from nbdev.showdoc import show_doc
 import course_utils
 from course_utils.classroom.checker import all_exercises
 from course_utils.config import CourseError
+from data_scripts.site.articles import ARTICLES_PAGE, articles_page
+from data_scripts.site.surprises import SURPRISES_PAGE, surprises_page
 
-ROOMS = ('config', 'show', 'data', 'models', 'training', 'techniques', 'report', 'explorers', 'advice', 'classroom', 'machine')
+ROOMS = ('config', 'show', 'data', 'models', 'training', 'techniques', 'report', 'explorers', 'advice', 'classroom', 'publish', 'machine')
 
 
 def modules_of(room: str) -> list:
@@ -38,10 +40,28 @@ def public_things(module) -> dict:  # name → function or class
     return things
 
 
+def maker(cls: type) -> type:
+    "The class whose `__init__` or `__new__` makes an object of `cls`: itself, or the nearest that it inherits from."
+    return next(base for base in cls.__mro__ if {'__init__', '__new__'} & vars(base).keys())
+
+
+def is_made_elsewhere(thing) -> bool:
+    "Is it a class that another library's lines make? Its signature is theirs, and every Python reads that in its own way."
+    return inspect.isclass(thing) and not maker(thing).__module__.startswith('course_utils')
+
+
+def class_line(cls: type, level: int) -> str:  # Markdown, as nbdev's of other things
+    "Heading, what the class inherits from, and its docstring."
+    parents = ', '.join(base.__name__ for base in cls.__bases__)
+    words = f'\n\n*{inspect.getdoc(cls)}*' if cls.__doc__ else ''
+    return f"{'#' * level} {cls.__name__}\n\n{as_code(f'class {cls.__name__}({parents})')}{words}"
+
+
 def documented(module_name: str, thing, level: int) -> str:  # Markdown
     "Heading, signature, parameters and first words of a function or class, with a link to its lines."
     config = get_config()
-    markdown = show_doc(thing, title_level=level)._repr_markdown_()
+    is_foreign = is_made_elsewhere(thing)
+    markdown = class_line(thing, level) if is_foreign else show_doc(thing, title_level=level)._repr_markdown_()
     heading, text = markdown.removeprefix('---\n\n').split('\n', 1)
     if not thing.__doc__: text = text.replace('*Call self as a function.*', '')
     original = inspect.unwrap(thing)
@@ -49,7 +69,17 @@ def documented(module_name: str, thing, level: int) -> str:  # Markdown
     folder = Path(course_utils.__file__).parent.parent
     path = Path(inspect.getsourcefile(original)).relative_to(folder)
     link = f'[source]({config.git_url}/blob/{config.branch}/{path.as_posix()}#L{line}){{.source}}'
-    return f'{heading}\n{text}\n\n{link}'
+    details = folded('Signature and parameters', f'{text}\n\n{link}')
+    return f'{heading}\n\n{first_sentence(thing)}\n\n{details}'
+
+
+def first_sentence(thing) -> str:  # Markdown
+    "What a function or class is for, as its first words say it."
+    words = ' '.join((inspect.getdoc(thing) or '').split('\n\n')[0].split())
+    end = re.search(r'[.:](?= |$)', words)
+    sentence = words[:end.start()] + '.' if end else words
+    is_even = sentence.count('*') % 2 == 0  # half of an emphasis may have been cut off
+    return sentence.replace('<', '&lt;') if is_even else sentence.replace('<', '&lt;').replace('*', '')
 
 
 def room_summary(room: str) -> str:
@@ -107,14 +137,14 @@ def lessons_with_exercises() -> list: return sorted({key[:2] for key in all_exer
 def page_names() -> list:  # paths below nbs/, without their ending
     "Of all pages that no notebook holds. _quarto.yml lists them in the sidebar."
     exercises = [f'exercises/ex_{lesson}' for lesson in lessons_with_exercises()]
-    return [f'reference/{room}' for room in ROOMS] + exercises
+    return [ARTICLES_PAGE, SURPRISES_PAGE, *(f'reference/{room}' for room in ROOMS), *exercises]
 
 
 def made_pages() -> dict:  # path below nbs/, without its ending → Markdown cells
     "All pages that no notebook holds."
     reference = [reference_page(room) for room in ROOMS]
     exercises = [exercise_page(lesson) for lesson in lessons_with_exercises()]
-    return dict(zip(page_names(), reference + exercises))
+    return dict(zip(page_names(), [articles_page(), surprises_page(), *reference, *exercises]))
 
 
 def write_pages(

@@ -5,7 +5,7 @@ import nbformat
 
 from course_utils.config import root
 from course_utils.show.html import code_of
-from data_scripts.lessons.notebooks import write_notebook
+from data_scripts.lessons.notebooks import rewrite_notebooks
 
 CALL = re.compile(r'^code_of\((?P<names>.*)\)$', re.M)
 
@@ -35,11 +35,6 @@ def with_code(notebook):
 def main(arguments=None):
     "Brings every lesson into step."
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    n_changed = 0
-    for path in sorted((root()/'nbs').glob('*.ipynb')):
-        notebook = nbformat.read(path, 4)
-        new = with_code(notebook)
-        if new == notebook: continue
-        write_notebook(new, path)
-        n_changed += 1
+    paths = sorted((root()/'nbs').glob('*.ipynb'))
+    n_changed = rewrite_notebooks(paths, lambda notebook, path: with_code(notebook))
     print(f"Wrote the code of {n_changed} notebook{'s' * (n_changed != 1)}.")

@@ -1,18 +1,19 @@
 "Fixtures for tests that need a browser."
 import os, pytest
-from .lab import FLAGS, Lab, chromium
+from data_scripts.experiments.visit import BROWSER_FLAGS, find_browser
+from .lab import Lab
 
 @pytest.fixture(scope='session')
 def browser():
     try: from playwright.sync_api import sync_playwright
     except ImportError: sync_playwright = None
-    missing = None if sync_playwright and chromium() else 'Playwright for Python' if chromium() else 'a Chromium (chromium, chromium-browser or google-chrome on PATH)'
+    missing = None if sync_playwright and find_browser() else 'Playwright for Python' if find_browser() else 'a Chromium (chromium, chromium-browser or google-chrome on PATH)'
     if missing:
         sentence = f'The browser tests need {missing}, which is not installed.'
         if os.environ.get('COURSE_REQUIRE_BROWSER') == '1': pytest.fail(sentence)
         pytest.skip(sentence)
     with sync_playwright() as p:
-        b = p.chromium.launch(executable_path=chromium(), args=FLAGS)
+        b = p.chromium.launch(executable_path=find_browser(), args=BROWSER_FLAGS)
         yield b
         b.close()
 

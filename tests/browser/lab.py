@@ -1,17 +1,10 @@
 "Drive a real JupyterLab in a real browser: open a notebook, run it, move its sliders. data_scripts/experiments/lab_server.py starts and stops it."
-import json, re, secrets, shutil
+import json, re, secrets
 from pathlib import Path
 
 from data_scripts.experiments.lab_server import LabServer, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
-FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-         '--disable-component-update', '--disable-sync']   # Playwright adds --headless and a new profile folder
-
-def chromium() -> str | None:
-    "Path of a Chromium on PATH, or None."
-    return next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-
 class Lab(LabServer):
     "A JupyterLab of its own, on a copy of the notebooks, and what a hand does in it."
     def kernel(self, name):

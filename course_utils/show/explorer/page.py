@@ -5,7 +5,7 @@ from importlib.resources import files
 from string import Template
 
 from course_utils.config import CourseError
-from course_utils.show.explorer.sprite import PAGE_BYTES, RIM, Sprite, make_sprite
+from course_utils.show.explorer.sprite import PAGE_BYTES, RIM, Sprite, make_sprite, wrap_columns
 from course_utils.show.html import Markup, data_url, element, markup
 
 FURTHER_POSITIONS = 13             # of every slider but the first
@@ -33,6 +33,7 @@ class Track:
     sentences: list   # one each
     sprite: Sprite
     drawn_width: int  # pixels, before the sprite was made smaller
+    columns: int      # in which its frames can be cut for a narrow screen
 
     @property
     def src(self) -> str: return data_url(self.sprite.data, 'image/webp')
@@ -74,6 +75,7 @@ def make_track(explorer, slider, n_positions=41, max_bytes=PAGE_BYTES) -> Track:
         sentences=[sentence for _, sentence in drawn],
         sprite=make_sprite(pictures, max_bytes),
         drawn_width=pictures[0].shape[1],
+        columns=wrap_columns(pictures),
     )
 
 
@@ -101,7 +103,7 @@ def page(
     slider, *further_sliders = explorer.all_sliders
     track = make_track(explorer, slider)
     further = [make_track(explorer, slider, FURTHER_POSITIONS, FURTHER_BYTES) for slider in further_sliders]
-    spec = dict(alt=explorer.alt, rim=RIM, **track.frames_spec())
+    spec = dict(alt=explorer.alt, rim=RIM, columns=track.columns, **track.frames_spec())
     if further: spec['more'] = [track.spec() for track in further]
     sentence = track.sentences[track.start]
     fields = dict(

@@ -72,6 +72,24 @@ def make_sprite(
     return _coded(_scaled(frames, scale*shrink), quality)
 
 
+WHITE = 236        # a grey level that counts as white: WebP does not keep 255
+MOST_COLUMNS = 12
+
+
+def wrap_columns(
+    frames,  # `(H, W, 3)` uint8 each, of one size
+) -> int:  # 1: frames are to stay in one piece
+    "Columns of equal width, with white between them in all frames: on a telephone they are shown in several rows."
+    brightest = np.min([frame.min((0, 2)) for frame in frames], 0)
+    is_white = brightest >= WHITE
+    width = len(is_white)
+    for n in range(MOST_COLUMNS, 1, -1):
+        reach = max(2, round(.04*width/n))
+        cuts = [round(k*width/n) for k in range(1, n)]
+        if all(is_white[max(0, cut - reach):cut + reach + 1].any() for cut in cuts): return n
+    return 1
+
+
 def _coded(frames, quality) -> Sprite:
     sheet, columns = _sheet(frames)
     return Sprite(_webp(sheet, quality), columns, *frames[0].shape[:2])

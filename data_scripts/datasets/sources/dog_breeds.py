@@ -53,8 +53,11 @@ def member_name(file) -> str:
     return f'{folder}/{file.path.name}'
 
 
+TITLE_LENGTH = 116  # bytes of text at the top of a MATLAB 5 file, where scipy writes the time
+
+
 def mat_file(files, part, labels) -> bytes:
-    "A part's list as MATLAB keeps it."
+    "A part's list as MATLAB keeps it, without the time of writing: the same list gives the same bytes."
     from scipy.io import savemat
     files = [file for file in files if file.part == part]
     names = [member_name(file) for file in files]
@@ -65,7 +68,8 @@ def mat_file(files, part, labels) -> bytes:
     )
     buffer = io.BytesIO()
     savemat(buffer, content)
-    return buffer.getvalue()
+    title = b'MATLAB 5.0 MAT-file'.ljust(TITLE_LENGTH)
+    return title + buffer.getvalue()[TITLE_LENGTH:]
 
 
 def cell_array(values) -> np.ndarray:

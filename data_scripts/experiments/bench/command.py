@@ -9,6 +9,8 @@ from course_utils.config import CourseError, cache_dir, profile, results_dir
 from course_utils.report.results import read_results, write_results
 from course_utils.training.learner import device_name, versions
 from data_scripts.experiments.bench.accuracy import accuracy
+from data_scripts.experiments.bench.install import install
+from data_scripts.experiments.bench.fine_tuning import fine_tuning
 from data_scripts.experiments.bench.loading import input_pipeline, throughput
 from data_scripts.experiments.bench.techniques import grad_cam, lr_finder, tta_row
 from data_scripts.experiments.engine import pick
@@ -18,6 +20,8 @@ from data_scripts.lessons.timetable import machine_facts
 PEERS = ('torchvision', 'ttach', 'grad-cam', 'torchcam', 'torch-lr-finder', 'jupyterlab', 'ipywidgets', 'matplotlib')  # beside those of `versions`
 
 ROWS = {  # in the order of the page
+    'fine_tune_solar': lambda: fine_tuning('solar', 8),
+    'fine_tune_colour': lambda: fine_tuning(pick(smoke='solar', cpu='cats_dogs'), 2),
     'accuracy_solar': lambda: accuracy('solar', 1500),
     'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 800),
     'input_pipeline': input_pipeline,
@@ -28,6 +32,7 @@ ROWS = {  # in the order of the page
     'sliders': sliders,
     'imports': imports,
     'first_cell': first_cell,
+    'install': install,
     'lessons': lesson_seconds,
 }
 

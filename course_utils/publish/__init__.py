@@ -1,0 +1,1 @@
+"A classifier that other people use: an app, a folder to be hosted, a page without a server."

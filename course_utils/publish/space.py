@@ -1,0 +1,105 @@
+"""A folder that can be hosted: the app, what it needs, and a model card. `python -m course_utils space MODEL.onnx --out folder`."""
+import argparse, shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from string import Template
+
+from course_utils.config import CourseError, write_whole
+from course_utils.publish import app
+from course_utils.report.intervals import proportion_interval
+from course_utils.techniques.answer import SHIPPED_TO_ASK, open_model, standalone
+
+CARD = Path(__file__).with_name('card.md')
+GRADIO = '6.31.0'  # with which it was tried
+NEEDED = ('numpy', 'pillow', 'onnxruntime')  # beside Gradio
+IMPORT = 'from course_utils.techniques.answer import'
+
+
+def card_blanks(
+    facts: dict,  # of the file
+    title: str,
+) -> dict:        # name of a blank → what goes there
+    "What a model card says. What nobody told the file is said to be unknown."
+    told = facts.get('card') or {}
+    n, right = told.get('held_out', 0), told.get('right', 0)
+    accuracy = 'Not measured: the file was written without held-out pictures.'
+    if n:
+        low, high = proportion_interval([True] * right + [False] * (n - right))
+        accuracy = f'{right / n:.1%} of {n} held-out pictures are named right ({low:.1%} to {high:.1%}, nineteen times out of twenty).'
+    data = 'Not told.'
+    if told.get('training'): data = f"{told['training']} pictures of *{plain_markdown(told['pictures'])}* to train on, {n} held out."
+    unlike = 'It has no detector of pictures that are unlike its training pictures: it answers to anything.'
+    if facts.get('unlike'):
+        alarms = facts['unlike']
+        unlike = f"It says *I do not know* where a picture is unlike its training pictures. So it does, wrongly, for {alarms['false_alarms']:.1%} of {alarms['pictures']} held-out pictures."
+    troubles = '\n'.join(f'- {plain_markdown(trouble)}' for trouble in told.get('troubles', ())) or 'None was noted.'
+    return dict(title=title, gradio=installed('gradio', GRADIO), n_classes=len(facts['labels']), data=data, accuracy=accuracy,
+                classes=', '.join(map(plain_markdown, facts['labels'])), unlike=unlike, troubles=troubles,
+                prepare=f"{'; '.join(facts['contract']['order'])} ({facts['contract']['filter']}, a = {facts['contract']['a']}, antialiased; size {facts['size']}).",
+                temperature=f"{facts['temperature']:.3f}")
+
+
+def plain_markdown(text: str) -> str:
+    "Text that no character of Markdown or HTML changes."
+    for sign in '\\`*_[]<>|': text = text.replace(sign, f'\\{sign}')
+    return ' '.join(text.split())
+
+
+def installed(package: str, otherwise: str='') -> str:
+    "The version that is installed here."
+    try: return version(package)
+    except PackageNotFoundError: return otherwise
+
+
+def requirements() -> str:
+    "Versions of what is here, so that it runs tomorrow as it ran today."
+    lines = [f"gradio=={installed('gradio', GRADIO)}"]
+    for package in NEEDED: lines.append(f'{package}>={installed(package)}' if package == 'numpy' else package)
+    return '\n'.join(lines) + '\n'
+
+
+def space_app() -> str:
+    "The app's own text, with `answer` beside it."
+    text = Path(app.__file__).read_text(encoding='utf-8')
+    if text.count(IMPORT) != 1: raise CourseError(f"The app was changed: '{IMPORT}' no longer stands in it once.")
+    return text.replace(IMPORT, 'from answer import')
+
+
+def write_space(
+    onnx_file,            # written by `export`
+    folder,               # is made
+    title: str='A classifier',
+) -> Path:                # the folder
+    "Writes app.py, answer.py, model.onnx, requirements.txt and README.md. Raises `CourseError` where it cannot, or for a file of another kind."
+    folder = Path(folder)
+    facts = shipped_facts(onnx_file)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(onnx_file, folder/'model.onnx')
+        write_whole(folder/'answer.py', standalone(SHIPPED_TO_ASK) + '\n')
+        write_whole(folder/'app.py', space_app())
+        write_whole(folder/'requirements.txt', requirements())
+        write_whole(folder/'README.md', Template(CARD.read_text(encoding='utf-8')).substitute(card_blanks(facts, title)))
+    except OSError as e:
+        raise CourseError(f"The space could not be written into {folder} ({e.strerror or e}): allow it there, or name another folder.") from None
+    return folder
+
+
+def shipped_facts(onnx_file) -> dict:
+    "The facts in an exported file. Raises `CourseError` where there are none."
+    if not Path(onnx_file).is_file(): raise CourseError(f"There is no file {onnx_file}: export(run, pics, folder) writes one.")
+    try: facts = open_model(onnx_file)[1]
+    except Exception: raise CourseError(f"{onnx_file} is no ONNX file that can be run: export(run, pics, folder) writes one.") from None
+    if 'labels' in facts and 'contract' in facts: return facts
+    raise CourseError(f"{onnx_file} does not say how a picture is prepared for it: write it again with export(run, pics, folder).")
+
+
+def main(arguments: list | None=None):
+    "`MODEL.onnx --out folder`."
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('model', help='an ONNX file that export wrote')
+    parser.add_argument('--out', default='space')
+    parser.add_argument('--title', default='A classifier')
+    options = parser.parse_args(arguments)
+    folder = write_space(options.model, options.out, options.title)
+    print(f'Written: {folder}. Try it: pip install -r {folder}/requirements.txt, then python {folder}/app.py.')

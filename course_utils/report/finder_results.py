@@ -1,0 +1,80 @@
+"""The rules of the learning rate finder, as `make measure ONLY=finder` found them: each against a fixed rate, by folds."""
+import numpy as np, pandas as pd
+
+from course_utils.report.ladder_results import where_measured
+from course_utils.report.outcomes import counted_outcomes, outcomes_by
+from course_utils.report.results import experiment_name, measured_by_folds, read_results
+from course_utils.report.stats import gains
+
+FIXED_SETTING = 'fixed 1e-3'
+FINDER_COLUMNS = ['rate', 'lowest', 'highest', 'answers', 'accuracy', 'gain', 'low', 'high', 'valid_loss', 'loss_change', 'loss_low', 'loss_high']
+
+
+def finder_measured(
+    data: str='solar',  # a data set's name
+) -> pd.DataFrame:      # a row for each (training, rule), with `FINDER_COLUMNS`; empty where it was not measured by folds
+    "What each rule's rate gains over a fixed 1e-3, for each optimizer and batch size."
+    name = experiment_name('finder', data)
+    found = measured_by_folds(name)
+    pairs = [(setting, f'{training_of(setting)}, {FIXED_SETTING}') for setting in found]
+    pairs = [(setting, fixed) for setting, fixed in pairs if setting != fixed and fixed in found]
+    if not pairs: return pd.DataFrame()
+    table = gains(found, pairs).droplevel('against')
+    table = table.join(rates_found(name)).reset_index()
+    table['training'] = [training_of(setting) for setting in table.setting]
+    table['rule'] = [rule_of(setting) for setting in table.setting]
+    return table.set_index(['training', 'rule'])[FINDER_COLUMNS]
+
+
+def training_of(setting: str) -> str: return setting.rpartition(', ')[0]
+
+
+def rule_of(setting: str) -> str: return setting.rpartition(', ')[2].replace('_', ' ')
+
+
+def rates_found(name: str) -> pd.DataFrame:  # a row for each setting: rate (the median), lowest, highest, answers
+    "The rates that each rule gave over the folds, and how often it had an answer."
+    by_setting = {}
+    for row in read_results(name).get('runs', {}).values():
+        by_setting.setdefault(row['settings']['arm'], []).append((row['rate'], row['answered']))
+    rows = {}
+    for setting, answers in by_setting.items():
+        rates = [rate for rate, _ in answers]
+        n_answers = sum(answered for _, answered in answers)
+        rows[setting] = dict(rate=float(np.median(rates)), lowest=min(rates), highest=max(rates), answers=n_answers)
+    return pd.DataFrame(rows).T
+
+
+def finders_measured() -> dict:  # data set in words → `finder_measured`; those without a measurement are left out
+    "The rules on every data set that they were measured on."
+    return where_measured(finder_measured)
+
+
+def finder_in_words(
+    table: pd.DataFrame,  # of `finder_measured`
+) -> str:                 # a line for each optimizer and batch size; empty for an empty table
+    "What each rule's rate did, against a fixed 1e-3."
+    return '\n'.join(outcomes_by(table, 'training', lambda training: f'{training}, against a fixed 1e-3'))
+
+
+def rules_in_words(
+    table: pd.DataFrame,  # of `finder_measured`
+) -> str:                 # empty for an empty table
+    "For each rule, in how many of the trainings it helped or hurt."
+    if table.empty: return ''
+    parts = [f'{rule}: {counted_outcomes(rows)}' for rule, rows in table.groupby(level='rule', sort=False)]
+    return f"Over {table.index.get_level_values('training').nunique()} trainings, against a fixed 1e-3. {'; '.join(parts).capitalize()}."
+
+
+def finder_verdict(
+    tables: dict,  # data set in words → `finder_measured`, of those that were
+) -> str:          # empty where there is none
+    "For the end of a lesson: the rule of lowest loss for each optimizer, and what all rules did there."
+    sentences = []
+    for data, table in tables.items():
+        optimizers = [training.partition(',')[0] for training, _ in table.index]
+        for optimizer, rows in table.groupby(optimizers, sort=False):
+            best = rows.groupby(level='rule').valid_loss.mean().idxmin()
+            sentences.append(f'{data.capitalize()}, {optimizer}, by folds: the lowest loss by the rule {best}; '
+                             f'all rules against a fixed 1e-3: {counted_outcomes(rows)}.')
+    return ' '.join(sentences)

@@ -1,0 +1,47 @@
+"What came out of each lesson, in one clause: the card, the home page and the README ask here."
+from pathlib import Path
+
+from course_utils.config import results_dir
+from course_utils.report.results import read_results
+
+RUNG_OF_LESSON = {  # number of a lesson → the rung of the ladder that adds its technique
+    '01': '+ augmentation',
+    '02': '+ transfer',
+    '03': '+ found rate',
+    '04': '+ one-cycle',
+    '05': '+ differential rates',
+    '06': '+ TTA',
+}
+
+
+def headline_of(
+    lesson: str,               # its number, `00`
+    folder: Path | None=None,  # of results; None: the course's
+) -> str:                      # empty where there is none
+    """What the ladder's folds say of the lesson's technique, and what the lesson's last run wrote down. For lesson 09 it is the whole
+    ladder, for lesson 13 what was measured by folds, once it was."""
+    if lesson == '09':
+        from course_utils.report.ladder_results import ladder_in_words, measured_ladder  # other lessons need not wait for it
+        return ladder_in_words(measured_ladder(folder=folder))
+    if lesson == '13':
+        from course_utils.report.newer_results import measured_newer, newer_in_words
+        by_folds = newer_in_words(measured_newer(folder=folder))
+        if by_folds: return by_folds
+    path = (folder or results_dir())/f'lesson_{lesson}.json'
+    own_run = read_results(path).get('headline', '')
+    folds = ladder_headline(lesson, folder)
+    if not folds: return own_run
+    return f'{folds}. In the lesson: {own_run}' if own_run else folds
+
+
+def ladder_headline(
+    lesson: str,               # its number
+    folder: Path | None=None,  # as in `headline_of`
+) -> str:                      # empty where the ladder has no rung for it, or was not measured
+    "What the lesson's rung adds to the one below it, on each data set: one number for the README, the card and the ladder's table."
+    if lesson not in RUNG_OF_LESSON: return ''
+    from course_utils.report.ladder_results import ladders_measured, rung_in_words
+    rung = RUNG_OF_LESSON[lesson]
+    ladders = ladders_measured(folder)
+    parts = [f'{rung_in_words(ladder, rung)} on {data}' for data, ladder in ladders.items() if rung in ladder]
+    return f"On the ladder: accuracy {', '.join(parts)}" if parts else ''

@@ -1,0 +1,90 @@
+"""What the newer techniques of lesson 13 added to the recipe, read here alone, so that its table, card and last lines cannot disagree."""
+from pathlib import Path
+
+import pandas as pd
+
+from course_utils.config import results_dir
+from course_utils.report.ladder_results import where_measured
+from course_utils.report.outcomes import outcome
+from course_utils.report.results import experiment_name, measured_by_folds
+from course_utils.report.stats import gains
+
+BASE = 'recipe'  # what every technique is added to
+GAIN_KINDS = {  # what accuracy and loss say together → in a sentence
+    'adds': 'better than the recipe',
+    'takes': 'worse',
+    'trades': 'better in one of accuracy and loss, worse in the other',
+    'not clear': 'not clear',
+}
+KIND_OF = dict(helps='adds', hurts='takes', mixed='trades') | {'not clear': 'not clear'}  # of what `outcome` says
+
+
+def measured_newer(
+    data: str='solar',         # one of `LADDER_DATA`
+    folder: Path | None=None,  # of results; None: the course's
+) -> dict:  # name → `Seeds`, the recipe first; empty where it was not measured with one technique at least
+    "What was measured by folds: those folds alone that all of them have."
+    found = measured_by_folds((folder or results_dir())/f"{experiment_name('newer', data)}.json")
+    if BASE not in found or len(found) < 2: return {}
+    return {BASE: found[BASE]} | found
+
+
+def newer_measured(
+    folder: Path | None=None,  # as in `measured_newer`
+) -> dict:  # data set in words → what `measured_newer` gives; those without a measurement are left out
+    "The comparison on every data set that it was measured on."
+    return where_measured(lambda data: measured_newer(data, folder))
+
+
+def newer_gains(
+    by_arm: dict,      # of `measured_newer`, not empty
+) -> pd.DataFrame:     # as `gains` gives it, with a column `kind`, one of `GAIN_KINDS`
+    "What each technique added to the recipe."
+    table = gains(by_arm, BASE)
+    return table.assign(kind=[KIND_OF[outcome(row)] for _, row in table.iterrows()])
+
+
+def bare_name(arm: str) -> str: return arm.removeprefix('+ ')
+
+
+def names_of_kind(table: pd.DataFrame, kind: str) -> list:
+    "The techniques of one kind, as a sentence calls them."
+    names = [bare_name(name) for name in table.index[table.kind == kind]]
+    return [name.replace(', ', ' with ', 1).replace(', ', ' and ') for name in names]
+
+
+def newer_in_words(
+    by_arm: dict,  # of `measured_newer`
+) -> str:          # empty without a measurement
+    "One clause: the recipe's accuracy, and the techniques by what they did to it."
+    if not by_arm: return ''
+    table = newer_gains(by_arm)
+    parts = [f'the recipe {by_arm[BASE].accuracy[0]:.1%}']
+    for kind, words in GAIN_KINDS.items():
+        names = names_of_kind(table, kind)
+        if names: parts.append(f"{words}: {', '.join(names)}")
+    return '; '.join(parts)
+
+
+def best_in_words(table: pd.DataFrame) -> str:  # of `newer_gains`
+    "The technique with the lowest held-out loss, with both differences."
+    row = table.loc[table.loss_change.idxmin()]
+    return (f'The lowest loss has {bare_name(row.name)}: loss {row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f}), '
+            f'accuracy {row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%})')
+
+
+def newer_advice(
+    tables: dict,  # data set in words → what `newer_gains` gives
+) -> str:          # empty without a measurement
+    "What to do tomorrow: what added on all data sets, on some, or on none."
+    if not tables: return ''
+    adding = {data: names_of_kind(table, 'adds') for data, table in tables.items()}
+    first, *rest = adding.values()
+    shared = [name for name in first if all(name in names for names in rest)]
+    if shared: return f"Put into the recipe what added on {all_in_words(list(tables))}: {', '.join(shared)}."
+    single = [f"{', '.join(names)} (on {data})" for data, names in adding.items() if names]
+    if single: return f"Try on pictures of yours what added on one data set alone: {'; '.join(single)}. The other could not say, or said no."
+    return 'Leave the recipe as it is: none of these techniques clearly added to it. Come back to them for trainings ten times as long.'
+
+
+def all_in_words(data: list) -> str: return ' and on '.join(data) if len(data) > 1 else data[0]

@@ -1,0 +1,125 @@
+"""Differential rates, as `make measure ONLY='peaks rates'` found them: by folds, each setting at a peak of its own."""
+import numpy as np, pandas as pd
+
+from course_utils.report.outcomes import COMPARED, change_in_words, outcome, outcomes_in_words
+from course_utils.report.results import experiment_name, measured_by_folds, measured_on, measured_regime, read_results
+from course_utils.report.stats import gains, verdict
+
+RATES_DATA = {  # in words → a data set's name
+    'far: solar cells': 'solar',
+    'near: cats and dogs': 'cats_dogs',
+}
+ONE_RATE = 'one rate'
+NORM_MOVES = ', BatchNorm moves'  # how the settings end in which it does
+RATE_COLUMNS = ['peak', 'accuracy', 'gain', 'low', 'high', 'valid_loss', 'loss_change', 'loss_low', 'loss_high']
+
+
+def rates_measured(
+    data: str='solar',  # a data set's name
+) -> pd.DataFrame:      # a row for each setting with groups, with `RATE_COLUMNS`; empty where it was not measured by folds
+    "What each setting with groups gains over one rate, both at their own peaks, BatchNorm still in both."
+    name = experiment_name('rates', data)
+    found = measured_by_folds(name)
+    grouped = [setting for setting in found if setting != ONE_RATE and not setting.endswith(NORM_MOVES)]
+    if ONE_RATE not in found or not grouped: return pd.DataFrame()
+    table = gains(found, [(setting, ONE_RATE) for setting in grouped]).droplevel('against')
+    peaks = peaks_of(name)
+    table['peak'] = [peaks.get(setting) for setting in table.index]
+    return table[RATE_COLUMNS]
+
+
+def peaks_of(name: str) -> dict:  # setting → the peak it was trained at
+    "The head's highest rate of each setting."
+    rows = read_results(name).get('runs', {}).values()
+    return {row['settings']['arm']: row['settings'].get('peak') for row in rows}
+
+
+def norm_costs(
+    data: str='solar',  # a data set's name
+) -> pd.DataFrame:      # a row for each setting measured both ways, as `gains` gives it; empty where there is none
+    "What it does to a setting when BatchNorm moves."
+    found = measured_by_folds(experiment_name('rates', data))
+    pairs = [(setting, setting.removesuffix(NORM_MOVES)) for setting in found if setting.endswith(NORM_MOVES)]
+    pairs = [(moving, still) for moving, still in pairs if still in found]
+    if not pairs: return pd.DataFrame()
+    table = gains(found, pairs).reset_index('setting', drop=True)
+    return table.rename_axis('setting')
+
+
+def rates_measured_on(data: str='solar') -> str:
+    "On what and how it was measured, in two sentences; empty where it was not measured by folds."
+    name = experiment_name('rates', data)
+    if not measured_by_folds(name): return ''
+    return f'{measured_on(name)} {measured_regime(name)}'
+
+
+def near_minus_far(
+    near: pd.DataFrame,  # of `rates_measured`
+    far: pd.DataFrame,
+) -> pd.DataFrame:       # a row for each setting in both: mean, low, high
+    """By how much more accuracy a setting gains on near pictures. The two are independent, so the interval of their difference
+    follows from theirs (Zou & Donner 2008)."""
+    rows = {}
+    for setting in near.index.intersection(far.index):
+        a = near.loc[setting]
+        b = far.loc[setting]
+        mean = a.gain - b.gain
+        low = mean - np.hypot(a.gain - a.low, b.high - b.gain)
+        high = mean + np.hypot(a.high - a.gain, b.gain - b.low)
+        rows[setting] = dict(mean=mean, low=low, high=high)
+    return pd.DataFrame(rows).T
+
+
+# ---- in sentences ----
+
+RULE = {  # verdict of near minus far → what it says of the article's rule
+    'better': 'as the rule says',
+    'worse': 'the other way round',
+    'not clear': 'not clear',
+}
+
+
+def rule_in_words(
+    differences: pd.DataFrame,  # of `near_minus_far`
+) -> str:                       # empty where there is no setting in both
+    "Whether near pictures gain more by a spread than far ones, setting by setting."
+    parts = []
+    for setting, row in differences.iterrows():
+        said = RULE[verdict(row.low, row.high)]
+        parts.append(f'{setting} {row["mean"]:+.1%} ({row.low:+.1%} to {row.high:+.1%}), {said}')
+    return f"Near minus far: {'; '.join(parts)}." if parts else ''
+
+
+def rates_in_words(
+    table: pd.DataFrame,  # of `rates_measured`
+) -> str:                 # empty for an empty table
+    "What groups did, against one rate."
+    return f'Against one rate. {outcomes_in_words(table)}' if len(table) else ''
+
+
+NORM = {  # outcome → what BatchNorm did by moving
+    'helps': 'gained',
+    'mixed': 'gained in one and lost in the other of accuracy and loss',
+    'hurts': 'lost',
+    'not clear': 'showed no clear difference',
+}
+
+
+def norm_in_words(
+    table: pd.DataFrame,  # of `norm_costs`
+) -> str:                 # empty for an empty table
+    "What each setting gained or lost when BatchNorm moved."
+    parts = [f'{setting} {NORM[outcome(row)]}, {change_in_words(row)}' for setting, row in table.iterrows()]
+    return f"With BatchNorm moving {'; '.join(parts)}." if parts else ''
+
+
+def rates_verdict(
+    tables: dict,  # data set in words → `rates_measured`, of those that were
+) -> str:          # empty where there is none
+    "For the end of a lesson: the best setting with groups on each data set."
+    sentences = []
+    for data, table in tables.items():
+        best = table.loc[table.loss_change.idxmin()]
+        sentences.append(f'{data.capitalize()}: by folds the best with groups, {best.name}, is {COMPARED[outcome(best)]} one rate '
+                         f'({change_in_words(best)}).')
+    return ' '.join(sentences)

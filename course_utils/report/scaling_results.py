@@ -1,0 +1,58 @@
+"""What `make measure ONLY=scaling` found, by folds: networks scaled along each axis from scratch, and sizes of a family fine-tuned."""
+import numpy as np, pandas as pd
+
+from course_utils.report.ladder_results import where_measured
+from course_utils.report.outcomes import outcomes_by
+from course_utils.report.results import experiment_name, measured_by_folds, read_results
+from course_utils.report.stats import gains
+
+BASES = {  # kind of training → the variant that others are compared with
+    'from scratch': 'base',
+    'fine-tuned': 'Lite0',
+}
+COSTS = ('parameters', 'macs', 'train_accuracy')
+SCALING_COLUMNS = ['parameters', 'macs', 'seconds', 'train_accuracy', 'accuracy', 'gain', 'low', 'high', 'valid_loss', 'loss_change', 'loss_low',
+                   'loss_high']
+
+
+def scaling_measured(
+    data: str='solar',  # a data set's name
+) -> pd.DataFrame:      # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where it was not measured by folds
+    "What each variant gains over the base of its kind, and what it costs."
+    name = experiment_name('scaling', data)
+    found = measured_by_folds(name)
+    pairs = [(setting, base_of(setting)) for setting in found]
+    pairs = [(setting, base) for setting, base in pairs if setting != base and base in found]
+    if not pairs: return pd.DataFrame()
+    table = gains(found, pairs).droplevel('against').join(scaling_costs(name)).reset_index()
+    table['kind'] = [kind_of(setting) for setting in table.setting]
+    table['variant'] = [setting.removeprefix(f'{kind_of(setting)}, ') for setting in table.setting]
+    return table.set_index(['kind', 'variant'])[SCALING_COLUMNS]
+
+
+def kind_of(setting: str) -> str: return setting.partition(', ')[0]
+
+
+def base_of(setting: str) -> str: return f"{kind_of(setting)}, {BASES.get(kind_of(setting), '')}"
+
+
+def scaling_costs(name: str) -> pd.DataFrame:  # a row for each setting
+    "Parameters and multiply-adds, and what it knew of its training pictures in the end: means over folds."
+    by_setting = {}
+    for row in read_results(name).get('runs', {}).values():
+        numbers = [row[cost] for cost in COSTS]
+        by_setting.setdefault(row['settings']['arm'], []).append(numbers)
+    means = {setting: np.mean(numbers, 0) for setting, numbers in by_setting.items()}
+    return pd.DataFrame(means, index=list(COSTS)).T
+
+
+def scalings_measured() -> dict:  # data set in words → `scaling_measured`; those without a measurement are left out
+    "Scaling on every data set that it was measured on."
+    return where_measured(scaling_measured)
+
+
+def scaling_in_words(
+    table: pd.DataFrame,  # of `scaling_measured`
+) -> str:                 # a line for each kind; empty for an empty table
+    "What each variant did, against the base of its kind."
+    return '\n'.join(outcomes_by(table, 'kind', lambda kind: f'{kind.capitalize()}, against {BASES[kind]}'))

@@ -1,0 +1,57 @@
+"""Test-time views, as `make measure ONLY=tta` found them: each set against the plain pictures of the same network."""
+import pandas as pd
+
+from course_utils.report.outcomes import counted_outcomes, outcomes_by
+from course_utils.report.results import experiment_name, measured_by_folds, read_results
+from course_utils.report.stats import gains
+
+KNOWN_VIEWS = {  # training → the sets of views that it has shown to the network
+    'trained with mirrors': ('mirror',),
+    'trained with turns': ('mirror', 'four flips', 'eight symmetries'),
+}
+VIEW_COLUMNS = ['n_views', 'accuracy', 'gain', 'low', 'high', 'loss_change', 'loss_low', 'loss_high']
+
+
+def views_measured(
+    data: str='solar',  # a data set's name
+) -> pd.DataFrame:      # a row for each (training, views), with `VIEW_COLUMNS`; empty where it was not measured by folds
+    "What each set of views adds to the plain picture's answer, over all folds."
+    name = experiment_name('tta', data)
+    found = measured_by_folds(name)
+    pairs = [(setting, setting.partition(', ')[0]) for setting in found if ', ' in setting]
+    pairs = [(setting, plain) for setting, plain in pairs if plain in found]
+    if not pairs: return pd.DataFrame()
+    table = gains(found, pairs).reset_index()
+    table['training'] = table.against
+    table['views'] = [setting.partition(', ')[2] for setting in table.setting]
+    counts = numbers_of_views(name)
+    table['n_views'] = [counts.get(views, 0) for views in table.views]
+    return table.set_index(['training', 'views'])[VIEW_COLUMNS]
+
+
+def numbers_of_views(name: str) -> dict:  # name of a set → number of views
+    "How many answers a set averages, which is what it costs."
+    counts = {}
+    for row in read_results(name).get('runs', {}).values(): counts |= row.get('n_views', {})
+    return counts
+
+
+def views_in_words(
+    table: pd.DataFrame,  # of `views_measured`
+) -> str:                 # empty for an empty table
+    "For each training, what helped, what hurt and what made no clear difference."
+    return ' '.join(outcomes_by(table, 'training', str.capitalize))
+
+
+def views_verdict(
+    table: pd.DataFrame,  # of `views_measured`
+) -> str:                 # empty for an empty table
+    "In one line: how views that training has shown came out, and how others did."
+    if table.empty: return ''
+    is_known = [views in KNOWN_VIEWS.get(training, ()) for training, views in table.index]
+    known = table[is_known]
+    strange = table[[not known for known in is_known]]
+    parts = []
+    if len(known): parts.append(f'Of the sets of views that training had shown, {counted_outcomes(known)}.')
+    if len(strange): parts.append(f'Of those that it had not, {counted_outcomes(strange)}.')
+    return ' '.join(parts)
