@@ -377,6 +377,23 @@ def test_readme_shows_the_ladder_of_each_data_set(tmp_path):
     assert lines[7].startswith('**Cats and dogs**, 160 pictures, each held out once, in 4 folds: from 70.0% at the bottom to 95.0% at the top: +25.0% (')
 
 
+def test_readme_begins_with_what_all_rungs_add(tmp_path):
+    (tmp_path/'README.md').write_text(''.join(f'{readme.mark(name, False)}\n{readme.mark(name, True)}\n' for name in readme.TABLES))
+    for folder in ('nbs', 'results'): (tmp_path/folder).mkdir()
+    ladder = tmp_path/'results'/'ladder.json'
+    ladder.write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}))
+    readme.update(tmp_path)
+    assert '**solar cells** from 75.0% to 80.0%, +5.0% (' in (tmp_path/'README.md').read_text()
+    assert readme.in_sync(tmp_path)
+    figure = tmp_path/readme.FIGURE
+    drawn = figure.read_text()
+    assert 'baseline 0.7500' in drawn and '+ augmentation 0.8000' in drawn
+    figure.write_text(drawn.replace('0.8000', '0.8100'))
+    assert not readme.in_sync(tmp_path), 'an old figure beside a new table is found'
+    readme.update(tmp_path)
+    assert figure.read_text() == drawn, 'the same numbers are drawn as the same file'
+
+
 def test_the_ladder_s_headline_is_the_readme_s(tmp_path):
     "Lesson 09's row, its card and the table of rungs come from one file."
     (tmp_path/'ladder.json').write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}))

@@ -1,10 +1,14 @@
-"""Writes the README's tables, of lessons and of the ladder, from the notebooks and results/: `make readme`."""
-import argparse, json
+"""Writes the README's first figure and its tables, of lessons and of the ladder, from the notebooks and results/: `make readme`."""
+import argparse, io, json
+from html import escape
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+
 from course_utils.config import CourseError, root, write_whole
+from course_utils.explorers.ladder import draw_climbs
 from course_utils.report.headlines import headline_of
-from course_utils.report.ladder_results import ladder_in_words, ladder_steps, ladders_measured
+from course_utils.report.ladder_results import bottom_to_top, ladder_in_words, ladder_steps, ladders_measured
 from course_utils.report.results import read_results
 from course_utils.show.words import plural
 
@@ -20,6 +24,59 @@ def mark(
 
 
 def markdown_row(cells) -> str: return f"| {' | '.join(cells)} |"
+
+
+# ---- the whole course in one look ----
+
+FIGURE = Path('nbs/images/ladder.svg')
+
+
+def sums(ladders: dict) -> dict:  # data set in words → 'from 70.9% to 82.5%, +11.6% (+1.8% to +21.0%)'
+    "What all rungs together added."
+    found = {}
+    for data, ladder in ladders.items():
+        whole = bottom_to_top(ladder)
+        if whole is None: continue
+        bottom, *_, top = [seeds.accuracy[0] for seeds in ladder.values()]
+        found[data] = f'from {bottom:.1%} to {top:.1%}, {whole.gain:+.1%} ({whole.low:+.1%} to {whole.high:+.1%})'
+    return found
+
+
+def first_look(
+    folder: Path = ROOT,
+) -> str:  # Markdown; empty without a ladder
+    "One sentence and one figure: how many pictures are named right at the bottom of the ladder, and how many at its top."
+    found = sums(ladders_measured(folder/'results'))
+    if not found: return ''
+    results = '; '.join(f'**{data}** {words}' for data, words in found.items())
+    sentence = f'Held-out pictures named right, by a network trained plainly from scratch and by the same one with all techniques: {results}.'
+    return f'{sentence}\n\n![The ladder, a technique a rung. {"; ".join(found)}]({FIGURE.as_posix()})'
+
+
+def climb_svg(ladders: dict) -> str:
+    "The ladder's figure. It holds its numbers in words, by which `in_sync` knows an old one."
+    with plt.rc_context({'svg.hashsalt': 'ladder', 'svg.fonttype': 'path'}):
+        fig = draw_climbs(ladders)
+        file = io.StringIO()
+        fig.savefig(file, format='svg', metadata={'Date': None, 'Description': climb_words(ladders)})
+        plt.close(fig)
+    return file.getvalue()
+
+
+def climb_words(ladders: dict) -> str:
+    "All that the figure draws."
+    lines = []
+    for data, ladder in ladders.items():
+        rungs = [f'{name} {" ".join(f"{share:.4f}" for share in seeds.accuracy)}' for name, seeds in ladder.items()]
+        lines.append(f'{data}: {", ".join(rungs)}')
+    return '; '.join(lines)
+
+
+def figure_in_sync(folder: Path = ROOT) -> bool:
+    "Whether the figure shows the ladders of results/."
+    ladders = ladders_measured(folder/'results')
+    path = folder/FIGURE
+    return not ladders or path.exists() and escape(climb_words(ladders), quote=False) in path.read_text(encoding='utf-8')
 
 
 # ---- lessons ----
@@ -86,19 +143,19 @@ def rung_rows(ladder: dict) -> list:
     return rows
 
 
-TABLES = dict(lessons=lesson_table, ladder=ladder_table)
+TABLES = dict(result=first_look, lessons=lesson_table, ladder=ladder_table)
 
 
 # ---- into the file ----
 
 def in_sync(folder: Path = ROOT) -> bool:
-    "Whether the README shows what the tables say."
+    "Whether the README and its figure show what was measured."
     text = (folder/'README.md').read_text()
-    return all(table(folder) in text for table in TABLES.values())
+    return figure_in_sync(folder) and all(table(folder) in text for table in TABLES.values())
 
 
 def update(folder: Path = ROOT):
-    "Writes the tables between their marks. Raises `CourseError` where the README has not each mark once."
+    "Writes the tables between their marks, and the figure. Raises `CourseError` where the README has not each mark once."
     text = (folder/'README.md').read_text()
     for name, table in TABLES.items():
         start = mark(name, False)
@@ -108,10 +165,12 @@ def update(folder: Path = ROOT):
         _, tail = text.split(end)
         text = f'{head}{start}\n{table(folder)}\n{end}{tail}'
     write_whole(folder/'README.md', text)
+    ladders = ladders_measured(folder/'results')
+    if ladders and not figure_in_sync(folder): write_whole(folder/FIGURE, climb_svg(ladders))
 
 
 def main(arguments=None):
-    "Writes the tables into README.md."
+    "Writes the tables into README.md, and its figure."
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     update()
-    print('README.md: the tables of lessons and of the ladder are up to date.')
+    print('README.md: its figure and the tables of lessons and of the ladder are up to date.')
