@@ -36,17 +36,30 @@ def depthwise_weight_gradient(
     stride,                         # two numbers, down and across
     padding,                        # two numbers
 ) -> torch.Tensor:                  # `(C, 1, h, w)`
-    "For each place of the window: what it saw times what came back, summed over pictures and places."
-    down, across = padding
-    padded = F.pad(maps, (across, across, down, down))
-    n_rows, n_columns = output_gradient.shape[-2:]
-    gradient = maps.new_empty(shape)
+    "For each place of the window: what it saw times what came back, summed over pictures and places. Where it saw the padding, nothing is added."
+    gradient = maps.new_zeros(shape)
     for row in range(shape[2]):
+        rows_in, rows_out = seen_at(row, maps.shape[2], output_gradient.shape[2], stride[0], padding[0])
         for column in range(shape[3]):
-            rows = slice(row, row + stride[0] * (n_rows - 1) + 1, stride[0])
-            columns = slice(column, column + stride[1] * (n_columns - 1) + 1, stride[1])
-            gradient[:, 0, row, column] = (padded[:, :, rows, columns] * output_gradient).sum((0, 2, 3))
+            columns_in, columns_out = seen_at(column, maps.shape[3], output_gradient.shape[3], stride[1], padding[1])
+            products = maps[:, :, rows_in, columns_in] * output_gradient[:, :, rows_out, columns_out]
+            gradient[:, 0, row, column] = products.sum((0, 2, 3))
     return gradient
+
+
+def seen_at(
+    place: int,  # in the window, along one axis
+    n_in: int,   # pixels of the map along it
+    n_out: int,  # pixels of the output
+    stride: int,
+    padding: int,
+) -> tuple[slice, slice]:  # pixels of the map, and the outputs for which the window's place lay on them
+    "Both are empty where it lay on the padding only."
+    first = max(0, -((place - padding) // stride))
+    last = min(n_out - 1, (n_in - 1 + padding - place) // stride)
+    n_seen = max(0, last - first + 1)
+    start = first * stride + place - padding
+    return slice(start, start + n_seen * stride, stride), slice(first, first + n_seen)
 
 
 class SmallMapConv2d(nn.Conv2d):
