@@ -292,6 +292,20 @@ def test_old_maps_make_room(tmp_path):
     assert len(list(tmp_path.glob('*.npy'))) == 2
 
 
+def test_maps_whose_file_made_room_are_computed_anew(pics, cache):
+    "What was done stands in a file of its own, which is small and may outlive that of the maps."
+    maps_of_view = partial(FrozenMaps, pics.x, lambda x: x, 'key', (0., 0., 0.), (1., 1., 1.), 1, 'cpu')
+    first = maps_of_view()
+    first.fill(0, np.arange(4))
+    before = np.array(first.maps[0][:4])
+    assert before.any()
+    for file in (cache/'maps').glob('*.npy'):
+        if not file.stem.endswith('_done'): file.unlink()
+    again = maps_of_view()
+    again.fill(0, np.arange(4))
+    assert np.array_equal(again.maps[0][:4], before)
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize('change, words', [
     (dict(kept_views=3), 'kept_views is 3'),

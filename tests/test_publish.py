@@ -162,6 +162,17 @@ def test_false_alarms_are_as_many_as_they_are_said_to_be():
     assert (later > threshold.value).mean() == pytest.approx(.05, abs=.01)
 
 
+def test_false_alarms_of_groups_are_those_on_new_groups():
+    "Cells of one module lie alike far off: a new module brings its own distance, which cells of known ones do not tell."
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 60)
+    distances = rng.normal(size=20)[groups] + .1 * rng.normal(size=len(groups))
+    by_picture, by_group = find_threshold(distances), find_threshold(distances, groups=groups)
+    assert by_picture.value == by_group.value
+    assert by_picture.false_alarms == pytest.approx(.05, abs=.02)
+    assert by_group.false_alarms > 1.5 * by_picture.false_alarms
+
+
 def test_of_few_pictures_nothing_is_said():
     assert find_threshold(np.arange(FEWEST_PICTURES - 1)) is None
     assert fit_novelty(np.zeros((10, 3)), [0, 1] * 5) is None

@@ -234,7 +234,8 @@ def picture_weights(pics: Pictures, places: np.ndarray, recipe: Recipe) -> np.nd
 # ---- in words ----
 
 NOT_PLANNED = 'Fine-tuning was not tried: the pictures are too few to show a gain, or the minutes too few. The frozen network is kept.'
-NO_FOLDS = 'Fine-tuning was not tried: without one of its folds, the training part would lack a class. The frozen network is kept.'
+NO_FOLDS = ('Fine-tuning was not tried: the training part has too few groups to make folds of, or would lack a class without one of them. '
+            'The frozen network is kept.')
 KEPT_FROZEN = 'Fine-tuning is kept only where that whole interval is above zero, and each fold gains: the frozen network is kept.'
 KEPT_TUNED = ('The whole interval is above zero, and each fold gains: the fine-tuned network is kept. On new pictures it can still be the '
               'worse one, by chance.')

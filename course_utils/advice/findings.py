@@ -102,10 +102,12 @@ def held_out(pics: Pictures) -> Finding:
     counts = class_counts(pics, pics.valid)
     half_width = 1.96 * math.sqrt(.8 * .2 / max(1, counts.sum()))  # of the interval of a share of 80 %
     rarest = pics.classes[counts.argmin()]
+    is_grouped = 'group' in pics.table
+    at_best = ', at best: pictures of one group are alike, and count as fewer' if is_grouped else ''
     return Finding(
         'held out', level_of(half_width > .1 or counts.min() < 5, half_width > .05),
         f"{plural(counts.sum(), 'picture')} held out, {counts.min()} of '{rarest}'.",
-        f'A true accuracy of 80 % would be measured within ±{half_width:.0%}, nineteen times out of twenty. Smaller differences cannot be told.',
+        f'A true accuracy of 80 % would be measured within ±{half_width:.0%}, nineteen times out of twenty{at_best}. Smaller differences cannot be told.',
         'Reports every accuracy with its interval.')
 
 

@@ -63,7 +63,7 @@ def view_features(
     "One pass of the frozen network over each view of all pictures."
     network = PooledDepths(model, n_maps).eval().to(memory_format=torch.channels_last)
     device = next(model.parameters()).device
-    key = weights_key(network) if cache else ''
+    key = f'{weights_key(network)} {n_maps} maps' if cache else ''
     store = FrozenMaps(pics.x, network, key, *norm_of(network), views, device, bs, torch.float32, keep=cache)
     everything = np.arange(len(pics))
     for view in range(views): store.fill(view, everything)

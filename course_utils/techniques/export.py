@@ -17,7 +17,7 @@ from course_utils.techniques.calibration import temperature
 from course_utils.techniques.deep_features import DeepClassifier
 from course_utils.techniques.novelty import FEWEST_PICTURES, Novelty, find_threshold, fit_novelty
 from course_utils.techniques.tta import symmetric_views
-from course_utils.training.run import DataFacts, Run, probabilities
+from course_utils.training.run import DataFacts, Run, held_out_groups, probabilities
 
 KINDS = ('pt', 'onnx', 'json')  # endings of the files that `export` writes
 PREPARATION = 'RGB; shorter side to `size` (bicubic), centre square; / 255, − mean, / std; channels first'
@@ -189,7 +189,7 @@ def detector(network: nn.Module, pics: Pictures) -> tuple[Novelty | None, dict |
     novelty = fit_novelty(pooled_features(network, pics.x[places]), pics.y[places])
     if novelty is None: return None, None
     held_out = torch.from_numpy(pooled_features(network, pics.x[pics.valid]))
-    threshold = find_threshold(novelty(held_out).numpy())
+    threshold = find_threshold(novelty(held_out).numpy(), groups=held_out_groups(pics))
     found = asdict(threshold)
     return novelty, dict(threshold=found['value'], false_alarms=found['false_alarms'], pictures=found['pictures'])
 

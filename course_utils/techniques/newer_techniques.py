@@ -20,8 +20,8 @@ from ..training.recipe import Recipe
 
 # %% ../../nbs/13_newer_techniques.ipynb #base13
 def newer_base() -> Recipe:
-    """Fine-tuning as on the ladder's rung with one-cycle: the early stages stay, and pictures are
-    turned as their label allows."""
+    """Fine-tuning like the ladder's rung with one-cycle: the early stages stay, and pictures are
+    turned as their label allows. BatchNorm is still, and the rate the recipe's own."""
     views = augmented(baseline(symmetries())).recipe.augment
     epochs = profile().pick(smoke=1, cpu=10, gpu=20)
     return Recipe(LITE, epochs, pretrained=True, freeze_stages=5, batchnorm='still', bs=32,

@@ -68,13 +68,16 @@ def find_threshold(
     distances,  # `(N,)`, of held-out pictures
     share: float=FALSE_ALARMS,
     seed: int=0,
+    groups=None,            # `(N,)` labels of what is alike, such as modules: a half holds them whole
 ) -> Threshold | None:  # None where there are too few pictures
-    """The distance that all but a share of the held-out pictures keep. The share of false alarms is measured, not hoped for: each half
+    """The distance above which a share of the held-out pictures lie. The share of false alarms is measured, not hoped for: each half
     is judged by the other half's threshold."""
     distances = np.asarray(distances, float)
     n = len(distances)
     if n < FEWEST_PICTURES: return None
-    is_first = stratified_split(np.zeros(n, int), .5, seed)
+    names, unit = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)
+    if len(names) < 2: unit, names = np.arange(n), np.arange(n)
+    is_first = stratified_split(np.zeros(len(names), int), .5, seed)[unit]
     alarms = 0
     for part in (is_first, ~is_first):
         limit = np.quantile(distances[~part], 1 - share)

@@ -207,7 +207,8 @@ class FreezeStages(Callback):
         bf16 = hasattr(self.learn, 'mixed_precision')
         self.front = partial(run_front, self.cut.front, bf16)
         loader = dls.train
-        return FrozenMaps(loader.pool, self.front, weights_key(self.cut.front), loader.mean, loader.std, self.kept_views or 1, dls.device)
+        key = weights_key(self.cut.front) + (' in bfloat16' if bf16 else '')
+        return FrozenMaps(loader.pool, self.front, key, loader.mean, loader.std, self.kept_views or 1, dls.device)
 
     def front_loaders(self) -> DataLoaders:
         "Loaders of maps in place of pictures."

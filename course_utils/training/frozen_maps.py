@@ -76,8 +76,10 @@ class FrozenMaps:
         self.maps, self.is_done = [], []
         for quarters, mirror in self.views:  # a file a view: four views and eight share theirs
             view = f'_{quarters}{"m" if mirror else ""}'
-            self.maps.append(array_in(stem, view, first.dtype, shape))
-            self.is_done.append(array_in(stem, f'{view}_done', np.bool_, shape[:1]))
+            maps, is_new = array_in(stem, view, first.dtype, shape)
+            is_done, _ = array_in(stem, f'{view}_done', np.bool_, shape[:1], fresh=is_new)
+            self.maps.append(maps)
+            self.is_done.append(is_done)
 
     def kept_under(self, front_key: str) -> Path:
         "The beginning of the files' names: it tells pictures, front and normalisation."
@@ -111,15 +113,21 @@ class FrozenMaps:
         return channels_in_front(torch.from_numpy(chosen).float())
 
 
-def array_in(stem: Path | None, ending: str, dtype, shape) -> np.ndarray:
+def array_in(
+    stem: Path | None,    # the beginning of the file's name; None: in memory
+    ending: str,
+    dtype,
+    shape,
+    fresh: bool = False,  # a file that is there is not taken
+) -> tuple[np.ndarray, bool]:  # the array; is it new?
     "An array in a file, or in memory where there is no stem; new ones are full of zeros and take room only where they are written."
-    if stem is None: return np.zeros(shape, dtype)
+    if stem is None: return np.zeros(shape, dtype), True
     file = f'{stem}{ending}.npy'
     try:
         found = np.load(file, mmap_mode='r+')
-        if found.dtype == dtype and found.shape == shape: return found
+        if found.dtype == dtype and found.shape == shape and not fresh: return found, False
     except (OSError, ValueError): pass
-    return np.lib.format.open_memmap(file, 'w+', dtype, shape)
+    return np.lib.format.open_memmap(file, 'w+', dtype, shape), True
 
 
 class MapLoader(DataLoader):
