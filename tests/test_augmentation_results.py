@@ -76,6 +76,14 @@ def test_each_p_is_compared_with_none_in_the_same_light(smoke):
     assert 'In darker light, against p = 0. Better: p = 0.05, accuracy +20.0%' in words
     assert 'No clear difference: p = 0.33' in words
 
+def test_a_fold_under_way_counts_in_no_column(smoke):
+    runs = rows(SHARES, folds=3)
+    runs.popitem()
+    for name in ('p = 0, fold 2', 'p = 0.05, fold 2'): runs[name]['train_accuracy'] = 0.
+    write(smoke, runs)
+    assert set(AR.augmentation_measured().train_accuracy) == {1.}
+    assert AR.bare_network()['train_accuracy'] == 1.
+
 def test_steps_say_whether_returns_diminish(smoke):
     write(smoke, rows({'p = 0': .6, 'p = 0.05': .7, 'p = 0.1': .7, 'p = 0.33': .6}))
     words = AR.steps_in_words(AR.augmentation_steps())

@@ -108,6 +108,13 @@ def test_each_rule_is_compared_with_the_fixed_rate_of_its_training(smoke):
     assert 'No clear difference: smoothed gradient' in words[0]
     assert words[1].startswith('SGD, batch 64, against a fixed 1e-3. Better: valley')
 
+def test_a_fold_under_way_counts_in_no_column(smoke):
+    runs = rows(SHARES, folds=3)
+    runs.popitem()
+    write(smoke, runs)
+    row = FR.finder_measured().loc['AdamW, batch 16', 'valley']
+    assert (row.rate, row.lowest, row.highest, row.answers) == pytest.approx((1.5e-3, 1e-3, 2e-3, 1))
+
 def test_the_sentences_on_all_trainings(smoke):
     write(smoke, rows(SHARES))
     tables = FR.finders_measured()

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
-from course_utils.report.results import measured, measured_on, measured_regime
+from course_utils.report.results import measured, measured_on, measured_regime, shared_rows
 from course_utils.report.stats import Seeds, gains, verdict
 from course_utils.techniques.transfer import article_head, frozen_features, linear_head
 from course_utils.training.recipe import Recipe
@@ -199,6 +199,19 @@ def test_measured_joins_folds(tmp_path):
     del runs['b, fold 1']
     (tmp_path/'y.json').write_text(json.dumps(dict(runs=runs)))
     assert '3 pictures, each held out once, in 1 folds' in measured_on('y'), 'a fold that is being measured does not count'
+
+
+def test_shared_rows_are_those_of_the_seeds_all_have(tmp_path):
+    runs = write(tmp_path, 'x', dict(a=.9, b=.2), seeds=3)
+    del runs['b, seed 1']
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
+    by_setting = shared_rows('x')
+    assert {setting: list(rows) for setting, rows in by_setting.items()} == dict(a=[0, 2], b=[0, 2])
+    assert by_setting['a'][2]['seconds'] == 3.
+    del runs['b, seed 0'], runs['b, seed 2']
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
+    assert list(shared_rows('x')) == ['a'], 'a setting without a row is none yet'
+    assert shared_rows('nothing') == {}
 
 
 def test_over_folds_every_picture_is_held_out_once():

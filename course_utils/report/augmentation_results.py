@@ -3,7 +3,7 @@ import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import COMPARED, change_in_words, counted_outcomes, outcome, outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
+from course_utils.report.results import experiment_name, measured_by_folds, shared_rows
 from course_utils.report.stats import gains, verdict
 
 SAME_LIGHT = 'same'
@@ -24,7 +24,7 @@ def augmentation_measured(
     table['p'] = [setting.partition(', ')[0] for setting in table.setting]
     table['light'] = [light_of(setting) for setting in table.setting]
     known = train_accuracies(name)
-    table['train_accuracy'] = [known.get(p) for p in table.p]
+    table['train_accuracy'] = [known[setting] for setting in table.setting]
     order = sorted(table.index, key=lambda place: table.light[place] != SAME_LIGHT)  # the same light first, the others as they come
     return table.loc[order].set_index(['light', 'p'])[AUGMENTATION_COLUMNS]
 
@@ -43,12 +43,12 @@ def augmentations_measured() -> dict:  # data set in words → `augmentation_mea
     return where_measured(augmentation_measured)
 
 
-def train_accuracies(name: str) -> dict:  # p in words → share, the mean over folds
-    "How much of their training pictures the networks knew in the end."
-    by_p = {}
-    for row in read_results(name).get('runs', {}).values():
-        by_p.setdefault(row['settings']['arm'], []).append(row['train_accuracy'])
-    return {p: float(np.mean(shares)) for p, shares in by_p.items()}
+def train_accuracies(name: str) -> dict:  # setting → share, the mean over folds
+    "How much of their training pictures the networks knew in the end. The light that judges makes no difference to it."
+    by_setting = {}
+    for setting, rows in shared_rows(name).items():
+        by_setting[setting] = float(np.mean([row['train_accuracy'] for row in rows.values()]))
+    return by_setting
 
 
 def bare_network(

@@ -3,7 +3,7 @@ import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import counted_outcomes, outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
+from course_utils.report.results import experiment_name, measured_by_folds, shared_rows
 from course_utils.report.stats import gains
 
 FIXED_SETTING = 'fixed 1e-3'
@@ -34,15 +34,12 @@ def rule_of(setting: str) -> str: return setting.rpartition(', ')[2].replace('_'
 
 def rates_found(name: str) -> pd.DataFrame:  # a row for each setting: rate (the median), lowest, highest, answers
     "The rates that each rule gave over the folds, and how often it had an answer."
-    by_setting = {}
-    for row in read_results(name).get('runs', {}).values():
-        by_setting.setdefault(row['settings']['arm'], []).append((row['rate'], row['answered']))
-    rows = {}
-    for setting, answers in by_setting.items():
-        rates = [rate for rate, _ in answers]
-        n_answers = sum(answered for _, answered in answers)
-        rows[setting] = dict(rate=float(np.median(rates)), lowest=min(rates), highest=max(rates), answers=n_answers)
-    return pd.DataFrame(rows).T
+    numbers = {}
+    for setting, rows in shared_rows(name).items():
+        rates = [row['rate'] for row in rows.values()]
+        n_answers = sum(row['answered'] for row in rows.values())
+        numbers[setting] = dict(rate=float(np.median(rates)), lowest=min(rates), highest=max(rates), answers=n_answers)
+    return pd.DataFrame(numbers).T
 
 
 def finders_measured() -> dict:  # data set in words → `finder_measured`; those without a measurement are left out

@@ -2,7 +2,7 @@
 import numpy as np, pandas as pd
 
 from course_utils.report.outcomes import COMPARED, change_in_words, outcome, outcomes_in_words
-from course_utils.report.results import experiment_name, measured_by_folds, measured_on, measured_regime, read_results
+from course_utils.report.results import experiment_name, measured_by_folds, measured_on, measured_regime, shared_rows
 from course_utils.report.stats import gains, verdict
 
 RATES_DATA = {  # in words → a data set's name
@@ -30,8 +30,11 @@ def rates_measured(
 
 def peaks_of(name: str) -> dict:  # setting → the peak it was trained at
     "The head's highest rate of each setting."
-    rows = read_results(name).get('runs', {}).values()
-    return {row['settings']['arm']: row['settings'].get('peak') for row in rows}
+    peaks = {}
+    for setting, rows in shared_rows(name).items():
+        first = next(iter(rows.values()))
+        peaks[setting] = first['settings'].get('peak')
+    return peaks
 
 
 def norm_costs(

@@ -97,14 +97,22 @@ def measured(
     name: str | Path,  # an experiment that `make measure` runs: `ladder`, `rates`, …, or a file
 ) -> dict:             # name of a setting → `Seeds`; empty where nothing was measured
     "What `results/NAME.json` holds of an experiment: the seeds, or the folds, that all its settings share."
+    return {setting: seeds_of(list(rows.values()), list(rows)) for setting, rows in shared_rows(name).items()}
+
+
+def shared_rows(
+    name: str | Path,  # as for `measured`
+) -> dict:             # name of a setting → seed or fold, in order → its row; empty where they share none
+    """The rows of every setting, of the seeds or folds that all settings share. What a table says beside `measured` is read
+    from these: while a measurement is under way, a fold that some settings lack counts in none of its columns."""
     by_setting = rows_by_setting(read_results(name).get('runs', {}).values())
     if not by_setting: return {}
     common = sorted(set.intersection(*map(set, by_setting.values())))
     if not common: return {}
-    settings = {}
-    for setting, rows in by_setting.items():
-        settings[setting] = seeds_of([rows[number] for number in common], common)
-    return settings
+    return {setting: rows_at(rows, common) for setting, rows in by_setting.items()}
+
+
+def rows_at(rows: dict, numbers: list) -> dict: return {number: rows[number] for number in numbers}
 
 
 def measured_by_folds(
@@ -163,12 +171,12 @@ def measured_on(name: str) -> str:
     "On what an experiment was measured, in a sentence; how to measure it where it was not."
     runs = list(read_results(name).get('runs', {}).values())
     if not runs: return f"Not measured yet: make measure ONLY={name.removesuffix('_gpu').removesuffix('_cats_dogs')}"
-    common = set.intersection(*map(set, rows_by_setting(runs).values()))  # a fold that is still being measured does not count
-    numbers = {number_of(run): len(run['right']) for run in runs if number_of(run) in common}
+    rows = next(iter(shared_rows(name).values()), {})  # a fold that is still being measured does not count
+    n_pictures = sum(len(row['right']) for row in rows.values())
     first = runs[0]
     by_folds = first['settings'].get('fold') is not None
-    if by_folds: judged = f"{sum(numbers.values()):,} pictures, each held out once, in {len(numbers)} folds"
-    else: judged = f"{len(first['right'])} held-out pictures, {len(numbers)} seeds"
+    if by_folds: judged = f"{n_pictures:,} pictures, each held out once, in {len(rows)} folds"
+    else: judged = f"{len(first['right'])} held-out pictures, {len(rows)} seeds"
     return (f"Measured on {first['data'].split()[0]}, {judged}, "
             f"{first['device']}, torch {first['versions']['torch']}, {first['date']}.")
 

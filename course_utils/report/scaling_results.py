@@ -1,9 +1,9 @@
 """What `make measure ONLY=scaling` found, by folds: networks scaled along each axis from scratch, and sizes of a family fine-tuned."""
-import numpy as np, pandas as pd
+import pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
+from course_utils.report.results import experiment_name, measured_by_folds, shared_rows
 from course_utils.report.stats import gains
 
 BASES = {  # kind of training → the variant that others are compared with
@@ -38,12 +38,11 @@ def base_of(setting: str) -> str: return f"{kind_of(setting)}, {BASES.get(kind_o
 
 def scaling_costs(name: str) -> pd.DataFrame:  # a row for each setting
     "Parameters and multiply-adds, and what it knew of its training pictures in the end: means over folds."
-    by_setting = {}
-    for row in read_results(name).get('runs', {}).values():
-        numbers = [row[cost] for cost in COSTS]
-        by_setting.setdefault(row['settings']['arm'], []).append(numbers)
-    means = {setting: np.mean(numbers, 0) for setting, numbers in by_setting.items()}
-    return pd.DataFrame(means, index=list(COSTS)).T
+    means = {}
+    for setting, rows in shared_rows(name).items():
+        table = pd.DataFrame(rows.values())
+        means[setting] = table[list(COSTS)].mean()
+    return pd.DataFrame(means).T
 
 
 def scalings_measured() -> dict:  # data set in words → `scaling_measured`; those without a measurement are left out

@@ -3,7 +3,7 @@ import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import counted_outcomes, outcomes_by, outcomes_in_words
-from course_utils.report.results import experiment_name, measured_by_folds, read_results, rows_by_setting, seeds_of
+from course_utils.report.results import experiment_name, measured_by_folds, seeds_of, shared_rows
 from course_utils.report.stats import gains
 
 ONE_CYCLE = 'one-cycle'
@@ -42,9 +42,8 @@ def stopping_measured(
     "What early stopping hands back, against the network at the end of the whole run."
     name = experiment_name('schedules', data)
     if not measured_by_folds(name): return pd.DataFrame()
-    by_schedule = rows_by_setting(read_results(name)['runs'].values())
     tables = []
-    for schedule, rows in by_schedule.items():
+    for schedule, rows in shared_rows(name).items():
         if schedule.endswith(ENSEMBLE): continue
         by_patience = {patience: stopping_row(rows, patience) for patience in patiences_of(rows)}
         table = pd.DataFrame(by_patience, index=STOPPING_COLUMNS).T

@@ -2,7 +2,7 @@
 import pandas as pd
 
 from course_utils.report.outcomes import counted_outcomes, outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
+from course_utils.report.results import experiment_name, measured_by_folds, shared_rows
 from course_utils.report.stats import gains
 
 KNOWN_VIEWS = {  # training → the sets of views that it has shown to the network
@@ -32,7 +32,8 @@ def views_measured(
 def numbers_of_views(name: str) -> dict:  # name of a set → number of views
     "How many answers a set averages, which is what it costs."
     counts = {}
-    for row in read_results(name).get('runs', {}).values(): counts |= row.get('n_views', {})
+    for rows in shared_rows(name).values():
+        for row in rows.values(): counts |= row.get('n_views', {})
     return counts
 
 
