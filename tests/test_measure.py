@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
-from course_utils.report.results import measured, measured_on, measured_regime, shared_rows
+from course_utils.report.results import fold_gains, measured, measured_on, measured_regime, shared_rows
 from course_utils.report.stats import Seeds, gains, verdict
 from course_utils.techniques.transfer import article_head, frozen_features, linear_head
 from course_utils.training.recipe import Recipe
@@ -235,6 +235,18 @@ def test_gains_are_paired(p, seed):
     assert ab.low == pytest.approx(-ba.high, abs=.02)
     assert ab.low <= ab.gain <= ab.high
 
+
+def test_each_setting_is_compared_with_its_own_reference(tmp_path):
+    runs = write(tmp_path, 'x', dict(a=.9, b=.2, c=.5))
+    assert fold_gains('x', dict(b='a').get).empty, 'seeds on one split are no folds'
+    for run in runs.values(): run['settings']['fold'] = run['settings']['seed']
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
+    by_arm = measured('x')
+    table = fold_gains('x', dict(a='a', b='a', c='elsewhere').get)
+    assert list(table.index) == ['b'], 'its own reference, or one that was not measured, makes no row'
+    assert table.gain.item() == pytest.approx(by_arm['b'].right.mean() - by_arm['a'].right.mean())
+    assert fold_gains('x', lambda setting: None).empty
+    assert fold_gains('nothing', lambda setting: 'a').empty
 
 def test_verdict():
     assert (verdict(.01, .02), verdict(-.02, -.01), verdict(-.01, .02)) == ('better', 'worse', 'not clear')

@@ -3,8 +3,8 @@ import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import COMPARED, change_in_words, counted_outcomes, outcome, outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, shared_rows
-from course_utils.report.stats import gains, verdict
+from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, shared_rows
+from course_utils.report.stats import verdict
 
 SAME_LIGHT = 'same'
 NO_AUGMENTATION = 'p = 0'
@@ -16,11 +16,9 @@ def augmentation_measured(
 ) -> pd.DataFrame:      # a row for each (light, p), with `AUGMENTATION_COLUMNS`; empty where it was not measured by folds
     "What each p gains over p = 0, both judged in the same light."
     name = experiment_name('augmentation', data)
-    found = measured_by_folds(name)
-    pairs = [(setting, without_augmentation(setting)) for setting in found]
-    pairs = [(setting, bare) for setting, bare in pairs if setting != bare and bare in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).droplevel('against').reset_index()
+    table = fold_gains(name, without_augmentation)
+    if table.empty: return table
+    table = table.reset_index()
     table['p'] = [setting.partition(', ')[0] for setting in table.setting]
     table['light'] = [light_of(setting) for setting in table.setting]
     known = train_accuracies(name)
@@ -67,10 +65,10 @@ def augmentation_steps(
     data: str='solar',  # a data set's name
 ) -> pd.DataFrame:      # a row of `gains` for each p but the lowest; empty where it was not measured by folds
     "What each p adds to the one below it: do returns diminish?"
-    found = measured_by_folds(experiment_name('augmentation', data))
-    names = [setting for setting in found if ', ' not in setting]
-    if len(names) < 2: return pd.DataFrame()
-    return gains(found, list(zip(names[1:], names))).droplevel('against')
+    name = experiment_name('augmentation', data)
+    in_same_light = [setting for setting in shared_rows(name) if ', ' not in setting]
+    below = dict(zip(in_same_light[1:], in_same_light))
+    return fold_gains(name, below.get)
 
 
 # ---- in sentences ----

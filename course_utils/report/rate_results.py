@@ -2,8 +2,8 @@
 import numpy as np, pandas as pd
 
 from course_utils.report.outcomes import COMPARED, change_in_words, outcome, outcomes_in_words
-from course_utils.report.results import experiment_name, measured_by_folds, measured_on, measured_regime, shared_rows
-from course_utils.report.stats import gains, verdict
+from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, measured_on, measured_regime, shared_rows
+from course_utils.report.stats import verdict
 
 RATES_DATA = {  # in words → a data set's name
     'far: solar cells': 'solar',
@@ -19,10 +19,8 @@ def rates_measured(
 ) -> pd.DataFrame:      # a row for each setting with groups, with `RATE_COLUMNS`; empty where it was not measured by folds
     "What each setting with groups gains over one rate, both at their own peaks, BatchNorm still in both."
     name = experiment_name('rates', data)
-    found = measured_by_folds(name)
-    grouped = [setting for setting in found if setting != ONE_RATE and not setting.endswith(NORM_MOVES)]
-    if ONE_RATE not in found or not grouped: return pd.DataFrame()
-    table = gains(found, [(setting, ONE_RATE) for setting in grouped]).droplevel('against')
+    table = fold_gains(name, lambda setting: None if setting.endswith(NORM_MOVES) else ONE_RATE)
+    if table.empty: return table
     peaks = peaks_of(name)
     table['peak'] = [peaks.get(setting) for setting in table.index]
     return table[RATE_COLUMNS]
@@ -41,12 +39,11 @@ def norm_costs(
     data: str='solar',  # a data set's name
 ) -> pd.DataFrame:      # a row for each setting measured both ways, as `gains` gives it; empty where there is none
     "What it does to a setting when BatchNorm moves."
-    found = measured_by_folds(experiment_name('rates', data))
-    pairs = [(setting, setting.removesuffix(NORM_MOVES)) for setting in found if setting.endswith(NORM_MOVES)]
-    pairs = [(moving, still) for moving, still in pairs if still in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).reset_index('setting', drop=True)
-    return table.rename_axis('setting')
+    table = fold_gains(experiment_name('rates', data), still_setting)
+    return table.rename(index=still_setting)
+
+
+def still_setting(setting: str) -> str: return setting.removesuffix(NORM_MOVES)
 
 
 def rates_measured_on(data: str='solar') -> str:

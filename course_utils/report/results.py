@@ -9,12 +9,13 @@ bench, gpu_report       {name of a row: row, …}, in the order of the page
 lessons                 {lesson: {profile: seconds and what was predicted}}
 """
 import json, os, time
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import numpy as np, pandas as pd
 
 from course_utils.config import profile, results_dir, write_whole
-from course_utils.report.stats import Seeds
+from course_utils.report.stats import Seeds, gains
 from course_utils.training.learner import device_name, versions
 
 
@@ -122,6 +123,17 @@ def measured_by_folds(
     found = measured(name)
     is_by_folds = all(seeds.folds is not None for seeds in found.values())
     return found if is_by_folds else {}
+
+
+def fold_gains(
+    name: str | Path,     # as for `measured`
+    reference: Callable,  # name of a setting → of the one it is compared with; None: with none
+) -> pd.DataFrame:        # of `gains`, a row for each setting that has a reference; empty where nothing was measured by folds
+    "What settings gain, each over its own reference. One that is its own reference, or whose reference was not measured, is left out."
+    found = measured_by_folds(name)
+    pairs = [(setting, reference(setting)) for setting in found]
+    pairs = [(setting, other) for setting, other in pairs if setting != other and other in found]
+    return gains(found, pairs).droplevel('against') if pairs else pd.DataFrame()
 
 
 def experiment_name(

@@ -3,8 +3,7 @@ import pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, shared_rows
-from course_utils.report.stats import gains
+from course_utils.report.results import experiment_name, fold_gains, shared_rows
 
 BASES = {  # kind of training → the variant that others are compared with
     'from scratch': 'base',
@@ -20,11 +19,9 @@ def scaling_measured(
 ) -> pd.DataFrame:      # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where it was not measured by folds
     "What each variant gains over the base of its kind, and what it costs."
     name = experiment_name('scaling', data)
-    found = measured_by_folds(name)
-    pairs = [(setting, base_of(setting)) for setting in found]
-    pairs = [(setting, base) for setting, base in pairs if setting != base and base in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).droplevel('against').join(scaling_costs(name)).reset_index()
+    table = fold_gains(name, base_of)
+    if table.empty: return table
+    table = table.join(scaling_costs(name)).reset_index()
     table['kind'] = [kind_of(setting) for setting in table.setting]
     table['variant'] = [setting.removeprefix(f'{kind_of(setting)}, ') for setting in table.setting]
     return table.set_index(['kind', 'variant'])[SCALING_COLUMNS]
