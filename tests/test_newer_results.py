@@ -63,6 +63,14 @@ def test_the_best_is_said_with_both_differences(tmp_path):
     assert 'accuracy +10.0% (' in N.best_in_words(table)
 
 
+def test_the_best_of_several_says_that_it_was_chosen(tmp_path):
+    [two] = tables(tmp_path, newer={'+ mixup': BETTER, '+ CutMix': WORSE}).values()
+    assert N.best_in_words(two).endswith(
+        '; it was chosen as the lowest loss of 2 on these same pictures, so its numbers look a little too good')
+    [one] = tables(tmp_path, newer={'+ mixup': BETTER}).values()
+    assert 'chosen' not in N.best_in_words(one)
+
+
 @pytest.mark.parametrize('solar, cats, words', [
     (BETTER, BETTER, 'Put into the recipe what added on solar cells and on cats and dogs: mixup.'),
     (BETTER, ALIKE, 'added on one data set alone: mixup (on solar cells)'),

@@ -166,6 +166,12 @@ def test_the_end_of_the_lesson_says_what_came_out(smoke, best, said):
     write(smoke, 'rates', rate_rows({'one rate': .8, 'three groups, spread 10': best}))
     words = RR.rates_verdict({'far: solar cells': RR.rates_measured()})
     assert words.startswith(f'Far: solar cells: by folds the best with groups, three groups, spread 10, is {said} one rate (accuracy')
+    assert 'chosen' not in words, 'there was nothing to choose'
+
+def test_the_end_of_the_lesson_says_among_how_many_the_best_was_chosen(smoke):
+    write(smoke, 'rates', rate_rows(SHARES))
+    words = RR.rates_verdict({'far: solar cells': RR.rates_measured()})
+    assert words.endswith('); it was chosen as the lowest loss of 3 on these same pictures, so its numbers look a little too good.')
 
 def test_the_end_of_the_lesson_can_be_of_two_minds(smoke):
     write(smoke, 'rates', rate_rows({'one rate': .8, 'three groups, spread 10': .9}))

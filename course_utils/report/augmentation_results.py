@@ -2,7 +2,7 @@
 import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
-from course_utils.report.outcomes import COMPARED, change_in_words, counted_outcomes, outcome, outcomes_by
+from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, counted_outcomes, outcome, outcomes_by
 from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, shared_rows
 from course_utils.report.stats import verdict
 
@@ -127,7 +127,7 @@ def augmentation_verdict(
         same = table.loc[SAME_LIGHT]
         best = same.loc[same.loss_change.idxmin()]
         sentences.append(f'{data.capitalize()}: by folds the lowest loss of all p above 0 is at {best.name}, {COMPARED[outcome(best)]} '
-                         f'none ({change_in_words(best)}).')
+                         f'none ({change_in_words(best)}){choice_in_words(len(same))}.')
         elsewhere = table[table.index.get_level_values('light') != SAME_LIGHT]
         if len(elsewhere): sentences.append(f'In other lights, of all p: {counted_outcomes(elsewhere)}.')
     return ' '.join(sentences)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from course_utils.config import results_dir
 from course_utils.report.ladder_results import where_measured
-from course_utils.report.outcomes import outcome
+from course_utils.report.outcomes import choice_in_words, outcome
 from course_utils.report.results import experiment_name, measured_by_folds
 from course_utils.report.stats import gains
 
@@ -67,10 +67,10 @@ def newer_in_words(
 
 
 def best_in_words(table: pd.DataFrame) -> str:  # of `newer_gains`
-    "The technique with the lowest held-out loss, with both differences."
+    "The technique with the lowest held-out loss, with both differences, and among how many it was chosen."
     row = table.loc[table.loss_change.idxmin()]
     return (f'The lowest loss has {bare_name(row.name)}: loss {row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f}), '
-            f'accuracy {row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%})')
+            f'accuracy {row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%}){choice_in_words(len(table))}')
 
 
 def newer_advice(

@@ -1,7 +1,7 @@
 """Differential rates, as `make measure ONLY='peaks rates'` found them: by folds, each setting at a peak of its own."""
 import numpy as np, pandas as pd
 
-from course_utils.report.outcomes import COMPARED, change_in_words, outcome, outcomes_in_words
+from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, outcome, outcomes_in_words
 from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, measured_on, measured_regime, shared_rows
 from course_utils.report.stats import verdict
 
@@ -121,5 +121,5 @@ def rates_verdict(
     for data, table in tables.items():
         best = table.loc[table.loss_change.idxmin()]
         sentences.append(f'{data.capitalize()}: by folds the best with groups, {best.name}, is {COMPARED[outcome(best)]} one rate '
-                         f'({change_in_words(best)}).')
+                         f'({change_in_words(best)}){choice_in_words(len(table))}.')
     return ' '.join(sentences)
