@@ -214,6 +214,15 @@ def test_shared_rows_are_those_of_the_seeds_all_have(tmp_path):
     assert shared_rows('nothing') == {}
 
 
+@pytest.mark.parametrize('changes, said', [
+    (dict(kept_views=1), ' not augmented'), (dict(kept_views=2), ' augmented'), (dict(augment='turns'), ' augmented'), ({}, ' not augmented')])
+def test_one_view_of_each_picture_is_no_augmentation(tmp_path, changes, said):
+    recipe = dict(epochs=3, pretrained=False) | changes
+    settings = dict(arm='a', seed=0, size=64, recipe=recipe)
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=dict(a=dict(settings=settings)))))
+    assert measured_regime('x') == f'Trained so: pictures of 64 px, 3 epochs,{said}.'
+
+
 def test_over_folds_every_picture_is_held_out_once():
     trials = [trial for trial in M.EXPERIMENTS['ladder'].trials().values() if trial.arm == 'baseline']
     held_out = [path for trial in trials for path in trial.pictures().table.query("split == 'valid'").path]

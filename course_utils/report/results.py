@@ -1,12 +1,14 @@
 """The store of measured numbers: `results/NAME.json`, read and written in one step, and a row that says on what it was measured.
 
 Lessons and case studies write by `record` and `record_case`, the scripts by `write_results`. A row made by `result_row` holds
-numbers, device, versions and date. Four kinds of table lie in results/:
+numbers, device, versions and date. Most tables in results/ are of these four kinds:
 
 lesson_NN, case_NAME    {"headline": …, "runs": {"solar cpu": row, …}}
 transfer, ladder, …     {"runs": {name of a run: row, …}}, a line each, in the order of the experiment
 bench, gpu_report       {name of a row: row, …}, in the order of the page
 lessons                 {lesson: {profile: seconds and what was predicted}}
+
+The others (coverage, int8, resizes, site) have forms of their own: the modules that read or write them say which.
 """
 import json, os, time
 from collections.abc import Callable
@@ -199,10 +201,11 @@ def measured_regime(name: str) -> str:
     if not runs or 'recipe' not in runs[0]['settings']: return ''
     settings = runs[0]['settings']
     recipe = settings['recipe']
+    is_augmented = recipe.get('augment') or recipe.get('kept_views', 0) > 1  # one view is the picture as it lies
     parts = [
         f"pictures of {settings['size']} px",
         f"{recipe['epochs']} epochs",
-        'augmented' if recipe.get('augment') or recipe.get('kept_views') else 'not augmented',
+        'augmented' if is_augmented else 'not augmented',
     ]
     if recipe['pretrained']:
         parts.append('the head alone first' if recipe['freeze_epochs'] else 'all layers from the start')
