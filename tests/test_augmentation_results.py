@@ -76,6 +76,14 @@ def test_each_p_is_compared_with_none_in_the_same_light(smoke):
     assert 'In darker light, against p = 0. Better: p = 0.05, accuracy +20.0%' in words
     assert 'No clear difference: p = 0.33' in words
 
+def test_a_fold_under_way_counts_in_no_column(smoke):
+    runs = rows(SHARES, folds=3)
+    runs.popitem()
+    for name in ('p = 0, fold 2', 'p = 0.05, fold 2'): runs[name]['train_accuracy'] = 0.
+    write(smoke, runs)
+    assert set(AR.augmentation_measured().train_accuracy) == {1.}
+    assert AR.bare_network()['train_accuracy'] == 1.
+
 def test_steps_say_whether_returns_diminish(smoke):
     write(smoke, rows({'p = 0': .6, 'p = 0.05': .7, 'p = 0.1': .7, 'p = 0.33': .6}))
     words = AR.steps_in_words(AR.augmentation_steps())
@@ -93,11 +101,14 @@ def test_the_end_of_the_lesson(smoke, share, said):
     words = AR.augmentation_verdict(AR.augmentations_measured())
     assert words.startswith(f'Solar cells: by folds the lowest loss of all p above 0 is at p = 0.1, {said} none (accuracy')
     assert 'other lights' not in words
+    assert 'chosen' not in words, 'there was nothing to choose'
 
 def test_the_end_of_the_lesson_can_be_of_two_minds_and_knows_other_lights(smoke):
     write(smoke, rows(SHARES))
     tables = AR.augmentations_measured()
-    assert AR.augmentation_verdict(tables).endswith('In other lights, of all p: 1 helped, 1 not clear.')
+    words = AR.augmentation_verdict(tables)
+    assert '); it was chosen as the lowest loss of 2 on these same pictures, so its numbers look a little too good. In other' in words
+    assert words.endswith('In other lights, of all p: 1 helped, 1 not clear.')
     mixed = AR.augmentation_measured().assign(loss_change=.1, loss_low=.09, loss_high=.11)
     assert 'partly better than none' in AR.augmentation_verdict({'x': mixed})
 

@@ -7,6 +7,7 @@ import numpy as np, pytest
 from course_utils.config import CourseError
 from course_utils.report import finder_results as FR
 from course_utils.techniques.lr_finder import RULES, Suggestion
+from course_utils.training.train import Diverged
 from data_scripts.experiments import finder as F
 from data_scripts.experiments.engine import measure
 from data_scripts.experiments.measure import EXPERIMENTS
@@ -53,13 +54,18 @@ def test_a_rule_without_an_answer_trains_at_the_fixed_rate(monkeypatch, rate, us
     assert (row['rate'], row['answered'], row['ended']) == (used, answered, True)
 
 def test_a_training_that_bursts_is_left_with_the_shares_of_the_classes(monkeypatch):
-    def bursts(*a): raise CourseError('no longer a number')
+    def bursts(*a): raise Diverged('no longer a number')
     monkeypatch.setattr(F, 'fit', bursts)
     trial = a_trial('SGD, batch 16, fixed 1e-3')
     row = F.measure_finder(trial)
     pics = trial.pictures()
     assert not row['ended']
     assert row['accuracy'] == pytest.approx(pics.majority)
+
+def test_want_of_memory_is_no_answer_of_a_rule(monkeypatch):
+    def no_room(*a): raise CourseError('The memory does not hold a training step.')
+    monkeypatch.setattr(F, 'fit', no_room)
+    with pytest.raises(CourseError, match='memory'): F.measure_finder(a_trial('SGD, batch 16, fixed 1e-3'))
 
 @pytest.mark.slow
 def test_sgd_is_sgd_and_one_of_each_is_measured(smoke):
@@ -107,6 +113,13 @@ def test_each_rule_is_compared_with_the_fixed_rate_of_its_training(smoke):
     assert words[0].startswith('AdamW, batch 16, against a fixed 1e-3. Worse: valley')
     assert 'No clear difference: smoothed gradient' in words[0]
     assert words[1].startswith('SGD, batch 64, against a fixed 1e-3. Better: valley')
+
+def test_a_fold_under_way_counts_in_no_column(smoke):
+    runs = rows(SHARES, folds=3)
+    runs.popitem()
+    write(smoke, runs)
+    row = FR.finder_measured().loc['AdamW, batch 16', 'valley']
+    assert (row.rate, row.lowest, row.highest, row.answers) == pytest.approx((1.5e-3, 1e-3, 2e-3, 1))
 
 def test_the_sentences_on_all_trainings(smoke):
     write(smoke, rows(SHARES))

@@ -228,7 +228,8 @@ def test_what_cannot_be_is_refused_with_a_sentence(tmp_path, name):
 GROUPS_REFUSED = {
     'a column that is not there': (dict(group_column='series'), {}, "no column 'series'"),
     'one group': (dict(group_column='film'), dict(film=['film'] * 32), 'All pictures are of one group'),
-    'more folds than groups': (dict(group_column='film', fold=0, folds=9), {}, '8 groups for 9 folds'),
+    'one group in folds': (dict(group_column='film', fold=0, folds=2), dict(film=['film'] * 32), "pass split='random'"),
+    'more folds than groups': (dict(group_column='film', fold=0, folds=9), {}, '8 groups for 9 folds, and each fold needs one: choose folds=8'),
 }
 
 

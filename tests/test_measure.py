@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
-from course_utils.report.results import measured, measured_on, measured_regime
+from course_utils.report.results import fold_gains, measured, measured_on, measured_regime, shared_rows
 from course_utils.report.stats import Seeds, gains, verdict
 from course_utils.techniques.transfer import article_head, frozen_features, linear_head
 from course_utils.training.recipe import Recipe
@@ -201,6 +201,28 @@ def test_measured_joins_folds(tmp_path):
     assert '3 pictures, each held out once, in 1 folds' in measured_on('y'), 'a fold that is being measured does not count'
 
 
+def test_shared_rows_are_those_of_the_seeds_all_have(tmp_path):
+    runs = write(tmp_path, 'x', dict(a=.9, b=.2), seeds=3)
+    del runs['b, seed 1']
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
+    by_setting = shared_rows('x')
+    assert {setting: list(rows) for setting, rows in by_setting.items()} == dict(a=[0, 2], b=[0, 2])
+    assert by_setting['a'][2]['seconds'] == 3.
+    del runs['b, seed 0'], runs['b, seed 2']
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
+    assert list(shared_rows('x')) == ['a'], 'a setting without a row is none yet'
+    assert shared_rows('nothing') == {}
+
+
+@pytest.mark.parametrize('changes, said', [
+    (dict(kept_views=1), ' not augmented'), (dict(kept_views=2), ' augmented'), (dict(augment='turns'), ' augmented'), ({}, ' not augmented')])
+def test_one_view_of_each_picture_is_no_augmentation(tmp_path, changes, said):
+    recipe = dict(epochs=3, pretrained=False) | changes
+    settings = dict(arm='a', seed=0, size=64, recipe=recipe)
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=dict(a=dict(settings=settings)))))
+    assert measured_regime('x') == f'Trained so: pictures of 64 px, 3 epochs,{said}.'
+
+
 def test_over_folds_every_picture_is_held_out_once():
     trials = [trial for trial in M.EXPERIMENTS['ladder'].trials().values() if trial.arm == 'baseline']
     held_out = [path for trial in trials for path in trial.pictures().table.query("split == 'valid'").path]
@@ -222,6 +244,18 @@ def test_gains_are_paired(p, seed):
     assert ab.low == pytest.approx(-ba.high, abs=.02)
     assert ab.low <= ab.gain <= ab.high
 
+
+def test_each_setting_is_compared_with_its_own_reference(tmp_path):
+    runs = write(tmp_path, 'x', dict(a=.9, b=.2, c=.5))
+    assert fold_gains('x', dict(b='a').get).empty, 'seeds on one split are no folds'
+    for run in runs.values(): run['settings']['fold'] = run['settings']['seed']
+    (tmp_path/'x.json').write_text(json.dumps(dict(runs=runs)))
+    by_arm = measured('x')
+    table = fold_gains('x', dict(a='a', b='a', c='elsewhere').get)
+    assert list(table.index) == ['b'], 'its own reference, or one that was not measured, makes no row'
+    assert table.gain.item() == pytest.approx(by_arm['b'].right.mean() - by_arm['a'].right.mean())
+    assert fold_gains('x', lambda setting: None).empty
+    assert fold_gains('nothing', lambda setting: 'a').empty
 
 def test_verdict():
     assert (verdict(.01, .02), verdict(-.02, -.01), verdict(-.01, .02)) == ('better', 'worse', 'not clear')

@@ -38,8 +38,8 @@ def tables(tmp_path, **arms_by_file) -> dict:
     return {data: N.newer_gains(found) for data, found in N.newer_measured(tmp_path).items()}
 
 
-@pytest.mark.parametrize('numbers, kind', [(BETTER, 'adds'), (WORSE, 'takes'), (TRADE, 'trades'), (ALIKE, 'not clear'),
-                                           ((.8, .3), 'adds'), ((.8, .9), 'takes'), ((.9, .5), 'adds')])
+@pytest.mark.parametrize('numbers, kind', [(BETTER, 'helps'), (WORSE, 'hurts'), (TRADE, 'mixed'), (ALIKE, 'not clear'),
+                                           ((.8, .3), 'helps'), ((.8, .9), 'hurts'), ((.9, .5), 'helps')])
 def test_a_kind_for_each_outcome(tmp_path, numbers, kind):
     [table] = tables(tmp_path, newer={'+ mixup': numbers}).values()
     assert table.kind['+ mixup'] == kind
@@ -54,13 +54,21 @@ def test_one_clause_names_each_kind_that_there_is(tmp_path):
 
 def test_three_together_are_one_name(tmp_path):
     [table] = tables(tmp_path, newer={'+ mixup, TrivialAugment, averaged weights': BETTER}).values()
-    assert N.names_of_kind(table, 'adds') == ['mixup with TrivialAugment and averaged weights']
+    assert N.names_of_kind(table, 'helps') == ['mixup with TrivialAugment and averaged weights']
 
 
 def test_the_best_is_said_with_both_differences(tmp_path):
     [table] = tables(tmp_path, newer={'+ mixup': BETTER, '+ CutMix': WORSE}).values()
     assert N.best_in_words(table).startswith('The lowest loss has mixup: loss -0.200 (')
     assert 'accuracy +10.0% (' in N.best_in_words(table)
+
+
+def test_the_best_of_several_says_that_it_was_chosen(tmp_path):
+    [two] = tables(tmp_path, newer={'+ mixup': BETTER, '+ CutMix': WORSE}).values()
+    assert N.best_in_words(two).endswith(
+        '; it was chosen as the lowest loss of 2 on these same pictures, so its numbers look a little too good')
+    [one] = tables(tmp_path, newer={'+ mixup': BETTER}).values()
+    assert 'chosen' not in N.best_in_words(one)
 
 
 @pytest.mark.parametrize('solar, cats, words', [
@@ -95,7 +103,7 @@ def test_whole_folds_count_where_a_measurement_is_under_way(tmp_path):
     (tmp_path/'newer.json').write_text(json.dumps(dict(runs=first['runs'] | more['runs'])))
     found = N.measured_newer(folder=tmp_path)
     assert found['recipe'].n_trainings == 2
-    assert N.newer_gains(found).kind['+ mixup'] == 'adds'
+    assert N.newer_gains(found).kind['+ mixup'] == 'helps'
 
 
 def test_an_arm_without_a_fold_leaves_nothing_to_compare(tmp_path):
@@ -106,7 +114,7 @@ def test_an_arm_without_a_fold_leaves_nothing_to_compare(tmp_path):
 
 def test_one_fold_alone_is_compared(tmp_path):
     (tmp_path/'newer.json').write_text(rows({'recipe': BASE, '+ mixup': BETTER}, folds=[0]))
-    assert N.newer_gains(N.measured_newer(folder=tmp_path)).kind['+ mixup'] == 'adds'
+    assert N.newer_gains(N.measured_newer(folder=tmp_path)).kind['+ mixup'] == 'helps'
 
 
 def test_seeds_on_one_split_are_no_folds(tmp_path):

@@ -9,6 +9,7 @@ from course_utils.report import rate_results as RR
 from course_utils.techniques.layer_groups import rates_of
 from course_utils.training.keep import describe
 from course_utils.training.recipe import Recipe, body_and_head
+from course_utils.training.train import Diverged
 from data_scripts.experiments import rates as R
 from data_scripts.experiments.engine import measure
 from data_scripts.experiments.measure import EXPERIMENTS
@@ -80,10 +81,16 @@ def test_the_search_trains_on_as_many_pictures_as_the_measurement(smoke):
     assert n_searched == pytest.approx(len(measured.part_of(measured.pictures()).train), abs=6)
 
 def test_a_training_that_bursts_has_no_answer(monkeypatch):
-    def bursts(*a, **k): raise CourseError('The training loss is no longer a number.')
+    def bursts(*a, **k): raise Diverged('The training loss is no longer a number.')
     monkeypatch.setattr(R, 'train', bursts)
     trial = next(iter(EXPERIMENTS['peaks'].trials().values()))
     assert R.measure_peak(trial) == dict(valid_loss=None, error='The training loss is no longer a number.')
+
+def test_want_of_memory_is_no_answer_of_a_peak(monkeypatch):
+    def no_room(*a, **k): raise CourseError('The memory does not hold a training step.')
+    monkeypatch.setattr(R, 'train', no_room)
+    trial = next(iter(EXPERIMENTS['peaks'].trials().values()))
+    with pytest.raises(CourseError, match='memory'): R.measure_peak(trial)
 
 
 # ---- arms ----
@@ -166,6 +173,12 @@ def test_the_end_of_the_lesson_says_what_came_out(smoke, best, said):
     write(smoke, 'rates', rate_rows({'one rate': .8, 'three groups, spread 10': best}))
     words = RR.rates_verdict({'far: solar cells': RR.rates_measured()})
     assert words.startswith(f'Far: solar cells: by folds the best with groups, three groups, spread 10, is {said} one rate (accuracy')
+    assert 'chosen' not in words, 'there was nothing to choose'
+
+def test_the_end_of_the_lesson_says_among_how_many_the_best_was_chosen(smoke):
+    write(smoke, 'rates', rate_rows(SHARES))
+    words = RR.rates_verdict({'far: solar cells': RR.rates_measured()})
+    assert words.endswith('); it was chosen as the lowest loss of 3 on these same pictures, so its numbers look a little too good.')
 
 def test_the_end_of_the_lesson_can_be_of_two_minds(smoke):
     write(smoke, 'rates', rate_rows({'one rate': .8, 'three groups, spread 10': .9}))

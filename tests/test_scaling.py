@@ -304,6 +304,14 @@ def test_variants_are_compared_with_the_base_of_their_kind(tmp_path, monkeypatch
     assert 'No clear difference: Lite2' in words[1]
     assert list(scalings_measured()) == ['solar cells']
 
+def test_a_fold_under_way_counts_in_no_column(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    runs = scaling_rows(SCALED_SHARES, folds=2)
+    runs.popitem()
+    runs['from scratch, deeper, fold 1']['train_accuracy'] = 0.
+    (tmp_path/'scaling.json').write_text(json.dumps(dict(runs=runs)))
+    assert set(scaling_measured().train_accuracy) == {.9}
+
 def test_scaling_that_is_not_measured_by_folds_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     assert scalings_measured() == {}

@@ -125,6 +125,13 @@ def test_early_stopping_against_the_whole_run(smoke):
     assert SR.stopping_verdict(SR.stoppings_measured()) == (
         'Solar cells, by folds: early stopping over 4 schedules, patience 2: 3 hurt, 1 not clear; patience 10: 1 helped, 1 hurt, 2 not clear.')
 
+def test_a_fold_under_way_counts_in_no_column(smoke):
+    runs = rows(SHARES, STOPPED, folds=2)
+    runs.popitem()
+    runs['constant, fold 1']['stopped']['patience 2']['epochs'] = [20, 20]
+    write(smoke, runs)
+    assert SR.stopping_measured().epoch['constant', 'patience 2'] == 5
+
 def test_a_measurement_that_is_under_way_or_of_an_old_regime(smoke):
     assert SR.stoppings_measured() == {}
     empty = SR.schedules_measured()

@@ -1,5 +1,6 @@
 "Neighbours that are alike: found in series and in the solar cells, not where names were shuffled."
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np, pandas as pd, pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from course_utils.advice import series
 from course_utils.advice.findings import neighbours
-from course_utils.advice.series import capture_time, find_leak, natural_key, neighbour_runs, numbered_runs
+from course_utils.advice.series import capture_time, capture_times, find_leak, natural_key, neighbour_runs, numbered_runs
 from course_utils.data.decode import Found
 from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.data.sources import solar_cells
@@ -149,6 +150,14 @@ def test_folders_below_a_class_come_first():
     [runs] = neighbour_runs(pics).values()
     film = table.path.str.extract(r'film(\d+)')[0].to_numpy()
     assert runs[film == '9'].max() < runs[film == '10'].min()
+
+
+@pytest.mark.parametrize('silent, differing, is_told', [(2, 18, True), (3, 17, False), (0, 5, True), (0, 4, False)])
+def test_when_times_of_capture_are_told(monkeypatch, silent, differing, is_told):
+    "Of 20 files: at most one in ten silent, at least a quarter of the times different."
+    times = [None] * silent + [datetime(2020, 1, 1 + i % differing) for i in range(20 - silent)]
+    monkeypatch.setattr(series, 'capture_time', times.__getitem__)
+    assert (capture_times(range(20)) is not None) == is_told
 
 
 def test_a_file_without_a_time(tmp_path):

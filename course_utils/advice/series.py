@@ -191,7 +191,7 @@ def natural_key(name: str) -> list:
 
 
 def capture_times(paths) -> list | None:  # a time for each file
-    "When each photograph was taken; None where nine in ten do not say it, or all say the same."
+    "When each photograph was taken; None where more than one in ten does not say it, or there are fewer different times than a quarter of the files."
     times = [capture_time(path) for path in paths]
     known = [time for time in times if time]
     if len(known) < .9 * len(times) or len(set(known)) < len(times) / 4: return None

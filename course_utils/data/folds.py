@@ -120,13 +120,20 @@ def with_folds(
     grouped = by_group and 'group' in table
     units = table.group if grouped else table.path
     n_units = units.nunique()
+    if grouped: check_group_count(units)
     kind = 'groups' if grouped else 'pictures'
     if n_units < folds:
-        raise CourseError(f"There are {n_units} {kind} for {folds} folds, and each fold needs one: choose folds={max(n_units, 2)} or fewer.")
+        raise CourseError(f"There are {n_units} {kind} for {folds} folds, and each fold needs one: choose folds={n_units} or fewer.")
     if grouped: numbers = group_parts(table.group, table[['label', 'stratum']], np.full(folds, 1 / folds), seed)
     else: numbers = stratified_folds(fold_strata(table), folds, seed)
     table = table.assign(fold=numbers, split='')
     return table, sparse_notes(table, classes, folds)
+
+
+def check_group_count(groups: pd.Series):
+    "Raises `CourseError` unless there are two groups: one to train on, one to hold out."
+    if groups.nunique() < 2:
+        raise CourseError("All pictures are of one group, so none can be held out whole: name another group_column=, or pass split='random' to split picture by picture.")
 
 
 def fold_strata(table: pd.DataFrame) -> list:

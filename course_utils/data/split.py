@@ -3,7 +3,7 @@ import numpy as np, pandas as pd
 from sklearn.model_selection import train_test_split
 
 from course_utils.config import CourseError
-from course_utils.data.folds import group_parts
+from course_utils.data.folds import check_group_count, group_parts
 from course_utils.data.listing import some_names
 
 
@@ -114,12 +114,6 @@ def limited(
 
 
 # ---- enough to learn from? ----
-
-def check_group_count(groups: pd.Series):
-    "Raises `CourseError` unless there are two groups: one to train on, one to hold out."
-    if groups.nunique() < 2:
-        raise CourseError("All pictures are of one group, so none can be held out whole: name another group_column=, or pass split='random' to split picture by picture.")
-
 
 def check_files(name: str, table: pd.DataFrame, classes: list):
     "Before anything is opened: are there two classes, and two files of each? Raises `CourseError` where not."

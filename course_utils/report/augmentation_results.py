@@ -2,9 +2,9 @@
 import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
-from course_utils.report.outcomes import COMPARED, change_in_words, counted_outcomes, outcome, outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
-from course_utils.report.stats import gains, verdict
+from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, counted_outcomes, outcome, outcomes_by
+from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, shared_rows
+from course_utils.report.stats import verdict
 
 SAME_LIGHT = 'same'
 NO_AUGMENTATION = 'p = 0'
@@ -16,15 +16,13 @@ def augmentation_measured(
 ) -> pd.DataFrame:      # a row for each (light, p), with `AUGMENTATION_COLUMNS`; empty where it was not measured by folds
     "What each p gains over p = 0, both judged in the same light."
     name = experiment_name('augmentation', data)
-    found = measured_by_folds(name)
-    pairs = [(setting, without_augmentation(setting)) for setting in found]
-    pairs = [(setting, bare) for setting, bare in pairs if setting != bare and bare in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).droplevel('against').reset_index()
+    table = fold_gains(name, without_augmentation)
+    if table.empty: return table
+    table = table.reset_index()
     table['p'] = [setting.partition(', ')[0] for setting in table.setting]
     table['light'] = [light_of(setting) for setting in table.setting]
     known = train_accuracies(name)
-    table['train_accuracy'] = [known.get(p) for p in table.p]
+    table['train_accuracy'] = [known[setting] for setting in table.setting]
     order = sorted(table.index, key=lambda place: table.light[place] != SAME_LIGHT)  # the same light first, the others as they come
     return table.loc[order].set_index(['light', 'p'])[AUGMENTATION_COLUMNS]
 
@@ -43,12 +41,12 @@ def augmentations_measured() -> dict:  # data set in words → `augmentation_mea
     return where_measured(augmentation_measured)
 
 
-def train_accuracies(name: str) -> dict:  # p in words → share, the mean over folds
-    "How much of their training pictures the networks knew in the end."
-    by_p = {}
-    for row in read_results(name).get('runs', {}).values():
-        by_p.setdefault(row['settings']['arm'], []).append(row['train_accuracy'])
-    return {p: float(np.mean(shares)) for p, shares in by_p.items()}
+def train_accuracies(name: str) -> dict:  # setting → share, the mean over folds
+    "How much of their training pictures the networks knew in the end. The light that judges makes no difference to it."
+    by_setting = {}
+    for setting, rows in shared_rows(name).items():
+        by_setting[setting] = float(np.mean([row['train_accuracy'] for row in rows.values()]))
+    return by_setting
 
 
 def bare_network(
@@ -67,10 +65,10 @@ def augmentation_steps(
     data: str='solar',  # a data set's name
 ) -> pd.DataFrame:      # a row of `gains` for each p but the lowest; empty where it was not measured by folds
     "What each p adds to the one below it: do returns diminish?"
-    found = measured_by_folds(experiment_name('augmentation', data))
-    names = [setting for setting in found if ', ' not in setting]
-    if len(names) < 2: return pd.DataFrame()
-    return gains(found, list(zip(names[1:], names))).droplevel('against')
+    name = experiment_name('augmentation', data)
+    in_same_light = [setting for setting in shared_rows(name) if ', ' not in setting]
+    below = dict(zip(in_same_light[1:], in_same_light))
+    return fold_gains(name, below.get)
 
 
 # ---- in sentences ----
@@ -129,7 +127,7 @@ def augmentation_verdict(
         same = table.loc[SAME_LIGHT]
         best = same.loc[same.loss_change.idxmin()]
         sentences.append(f'{data.capitalize()}: by folds the lowest loss of all p above 0 is at {best.name}, {COMPARED[outcome(best)]} '
-                         f'none ({change_in_words(best)}).')
+                         f'none ({change_in_words(best)}){choice_in_words(len(same))}.')
         elsewhere = table[table.index.get_level_values('light') != SAME_LIGHT]
         if len(elsewhere): sentences.append(f'In other lights, of all p: {counted_outcomes(elsewhere)}.')
     return ' '.join(sentences)

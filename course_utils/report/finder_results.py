@@ -3,8 +3,7 @@ import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import counted_outcomes, outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
-from course_utils.report.stats import gains
+from course_utils.report.results import experiment_name, fold_gains, shared_rows
 
 FIXED_SETTING = 'fixed 1e-3'
 FINDER_COLUMNS = ['rate', 'lowest', 'highest', 'answers', 'accuracy', 'gain', 'low', 'high', 'valid_loss', 'loss_change', 'loss_low', 'loss_high']
@@ -15,11 +14,8 @@ def finder_measured(
 ) -> pd.DataFrame:      # a row for each (training, rule), with `FINDER_COLUMNS`; empty where it was not measured by folds
     "What each rule's rate gains over a fixed 1e-3, for each optimizer and batch size."
     name = experiment_name('finder', data)
-    found = measured_by_folds(name)
-    pairs = [(setting, f'{training_of(setting)}, {FIXED_SETTING}') for setting in found]
-    pairs = [(setting, fixed) for setting, fixed in pairs if setting != fixed and fixed in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).droplevel('against')
+    table = fold_gains(name, lambda setting: f'{training_of(setting)}, {FIXED_SETTING}')
+    if table.empty: return table
     table = table.join(rates_found(name)).reset_index()
     table['training'] = [training_of(setting) for setting in table.setting]
     table['rule'] = [rule_of(setting) for setting in table.setting]
@@ -34,15 +30,12 @@ def rule_of(setting: str) -> str: return setting.rpartition(', ')[2].replace('_'
 
 def rates_found(name: str) -> pd.DataFrame:  # a row for each setting: rate (the median), lowest, highest, answers
     "The rates that each rule gave over the folds, and how often it had an answer."
-    by_setting = {}
-    for row in read_results(name).get('runs', {}).values():
-        by_setting.setdefault(row['settings']['arm'], []).append((row['rate'], row['answered']))
-    rows = {}
-    for setting, answers in by_setting.items():
-        rates = [rate for rate, _ in answers]
-        n_answers = sum(answered for _, answered in answers)
-        rows[setting] = dict(rate=float(np.median(rates)), lowest=min(rates), highest=max(rates), answers=n_answers)
-    return pd.DataFrame(rows).T
+    numbers = {}
+    for setting, rows in shared_rows(name).items():
+        rates = [row['rate'] for row in rows.values()]
+        n_answers = sum(row['answered'] for row in rows.values())
+        numbers[setting] = dict(rate=float(np.median(rates)), lowest=min(rates), highest=max(rates), answers=n_answers)
+    return pd.DataFrame(numbers).T
 
 
 def finders_measured() -> dict:  # data set in words → `finder_measured`; those without a measurement are left out

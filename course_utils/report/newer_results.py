@@ -5,18 +5,17 @@ import pandas as pd
 
 from course_utils.config import results_dir
 from course_utils.report.ladder_results import where_measured
-from course_utils.report.outcomes import outcome
+from course_utils.report.outcomes import choice_in_words, outcome
 from course_utils.report.results import experiment_name, measured_by_folds
 from course_utils.report.stats import gains
 
 BASE = 'recipe'  # what every technique is added to
-GAIN_KINDS = {  # what accuracy and loss say together → in a sentence
-    'adds': 'better than the recipe',
-    'takes': 'worse',
-    'trades': 'better in one of accuracy and loss, worse in the other',
+BESIDE_RECIPE = {  # what `outcome` says → in a sentence
+    'helps': 'better than the recipe',
+    'hurts': 'worse',
+    'mixed': 'better in one of accuracy and loss, worse in the other',
     'not clear': 'not clear',
 }
-KIND_OF = dict(helps='adds', hurts='takes', mixed='trades') | {'not clear': 'not clear'}  # of what `outcome` says
 
 
 def measured_newer(
@@ -38,10 +37,10 @@ def newer_measured(
 
 def newer_gains(
     by_arm: dict,      # of `measured_newer`, not empty
-) -> pd.DataFrame:     # as `gains` gives it, with a column `kind`, one of `GAIN_KINDS`
+) -> pd.DataFrame:     # as `gains` gives it, with a column `kind`, what `outcome` says
     "What each technique added to the recipe."
     table = gains(by_arm, BASE)
-    return table.assign(kind=[KIND_OF[outcome(row)] for _, row in table.iterrows()])
+    return table.assign(kind=[outcome(row) for _, row in table.iterrows()])
 
 
 def bare_name(arm: str) -> str: return arm.removeprefix('+ ')
@@ -60,17 +59,17 @@ def newer_in_words(
     if not by_arm: return ''
     table = newer_gains(by_arm)
     parts = [f'the recipe {by_arm[BASE].accuracy[0]:.1%}']
-    for kind, words in GAIN_KINDS.items():
+    for kind, words in BESIDE_RECIPE.items():
         names = names_of_kind(table, kind)
         if names: parts.append(f"{words}: {', '.join(names)}")
     return '; '.join(parts)
 
 
 def best_in_words(table: pd.DataFrame) -> str:  # of `newer_gains`
-    "The technique with the lowest held-out loss, with both differences."
+    "The technique with the lowest held-out loss, with both differences, and among how many it was chosen."
     row = table.loc[table.loss_change.idxmin()]
     return (f'The lowest loss has {bare_name(row.name)}: loss {row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f}), '
-            f'accuracy {row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%})')
+            f'accuracy {row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%}){choice_in_words(len(table))}')
 
 
 def newer_advice(
@@ -78,7 +77,7 @@ def newer_advice(
 ) -> str:          # empty without a measurement
     "What to do tomorrow: what added on all data sets, on some, or on none."
     if not tables: return ''
-    adding = {data: names_of_kind(table, 'adds') for data, table in tables.items()}
+    adding = {data: names_of_kind(table, 'helps') for data, table in tables.items()}
     first, *rest = adding.values()
     shared = [name for name in first if all(name in names for names in rest)]
     if shared: return f"Put into the recipe what added on {all_in_words(list(tables))}: {', '.join(shared)}."

@@ -39,6 +39,14 @@ def change_in_words(
             f'loss {row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f})')
 
 
+def choice_in_words(
+    n_settings: int,  # the best is one of so many
+) -> str:             # to be added to a sentence without a full stop; empty where there was nothing to choose
+    "What a reader must know of the numbers of the best setting: the pictures that chose it judged it, too."
+    if n_settings < 2: return ''
+    return f'; it was chosen as the lowest loss of {n_settings} on these same pictures, so its numbers look a little too good'
+
+
 def outcomes_in_words(
     table: pd.DataFrame,  # of `gains`, a row a setting
 ) -> str:                 # a sentence for each outcome that there is; empty for an empty table

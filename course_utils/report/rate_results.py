@@ -1,9 +1,9 @@
 """Differential rates, as `make measure ONLY='peaks rates'` found them: by folds, each setting at a peak of its own."""
 import numpy as np, pandas as pd
 
-from course_utils.report.outcomes import COMPARED, change_in_words, outcome, outcomes_in_words
-from course_utils.report.results import experiment_name, measured_by_folds, measured_on, measured_regime, read_results
-from course_utils.report.stats import gains, verdict
+from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, outcome, outcomes_in_words
+from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, measured_on, measured_regime, shared_rows
+from course_utils.report.stats import verdict
 
 RATES_DATA = {  # in words → a data set's name
     'far: solar cells': 'solar',
@@ -19,10 +19,8 @@ def rates_measured(
 ) -> pd.DataFrame:      # a row for each setting with groups, with `RATE_COLUMNS`; empty where it was not measured by folds
     "What each setting with groups gains over one rate, both at their own peaks, BatchNorm still in both."
     name = experiment_name('rates', data)
-    found = measured_by_folds(name)
-    grouped = [setting for setting in found if setting != ONE_RATE and not setting.endswith(NORM_MOVES)]
-    if ONE_RATE not in found or not grouped: return pd.DataFrame()
-    table = gains(found, [(setting, ONE_RATE) for setting in grouped]).droplevel('against')
+    table = fold_gains(name, lambda setting: None if setting.endswith(NORM_MOVES) else ONE_RATE)
+    if table.empty: return table
     peaks = peaks_of(name)
     table['peak'] = [peaks.get(setting) for setting in table.index]
     return table[RATE_COLUMNS]
@@ -30,20 +28,22 @@ def rates_measured(
 
 def peaks_of(name: str) -> dict:  # setting → the peak it was trained at
     "The head's highest rate of each setting."
-    rows = read_results(name).get('runs', {}).values()
-    return {row['settings']['arm']: row['settings'].get('peak') for row in rows}
+    peaks = {}
+    for setting, rows in shared_rows(name).items():
+        first = next(iter(rows.values()))
+        peaks[setting] = first['settings'].get('peak')
+    return peaks
 
 
 def norm_costs(
     data: str='solar',  # a data set's name
 ) -> pd.DataFrame:      # a row for each setting measured both ways, as `gains` gives it; empty where there is none
     "What it does to a setting when BatchNorm moves."
-    found = measured_by_folds(experiment_name('rates', data))
-    pairs = [(setting, setting.removesuffix(NORM_MOVES)) for setting in found if setting.endswith(NORM_MOVES)]
-    pairs = [(moving, still) for moving, still in pairs if still in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).reset_index('setting', drop=True)
-    return table.rename_axis('setting')
+    table = fold_gains(experiment_name('rates', data), still_setting)
+    return table.rename(index=still_setting)
+
+
+def still_setting(setting: str) -> str: return setting.removesuffix(NORM_MOVES)
 
 
 def rates_measured_on(data: str='solar') -> str:
@@ -121,5 +121,5 @@ def rates_verdict(
     for data, table in tables.items():
         best = table.loc[table.loss_change.idxmin()]
         sentences.append(f'{data.capitalize()}: by folds the best with groups, {best.name}, is {COMPARED[outcome(best)]} one rate '
-                         f'({change_in_words(best)}).')
+                         f'({change_in_words(best)}){choice_in_words(len(table))}.')
     return ' '.join(sentences)

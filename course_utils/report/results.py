@@ -1,20 +1,23 @@
 """The store of measured numbers: `results/NAME.json`, read and written in one step, and a row that says on what it was measured.
 
 Lessons and case studies write by `record` and `record_case`, the scripts by `write_results`. A row made by `result_row` holds
-numbers, device, versions and date. Four kinds of table lie in results/:
+numbers, device, versions and date. Most tables in results/ are of these four kinds:
 
 lesson_NN, case_NAME    {"headline": …, "runs": {"solar cpu": row, …}}
 transfer, ladder, …     {"runs": {name of a run: row, …}}, a line each, in the order of the experiment
 bench, gpu_report       {name of a row: row, …}, in the order of the page
 lessons                 {lesson: {profile: seconds and what was predicted}}
+
+The others (coverage, int8, resizes, site) have forms of their own: the modules that read or write them say which.
 """
 import json, os, time
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import numpy as np, pandas as pd
 
 from course_utils.config import profile, results_dir, write_whole
-from course_utils.report.stats import Seeds
+from course_utils.report.stats import Seeds, gains
 from course_utils.training.learner import device_name, versions
 
 
@@ -97,14 +100,22 @@ def measured(
     name: str | Path,  # an experiment that `make measure` runs: `ladder`, `rates`, …, or a file
 ) -> dict:             # name of a setting → `Seeds`; empty where nothing was measured
     "What `results/NAME.json` holds of an experiment: the seeds, or the folds, that all its settings share."
+    return {setting: seeds_of(list(rows.values()), list(rows)) for setting, rows in shared_rows(name).items()}
+
+
+def shared_rows(
+    name: str | Path,  # as for `measured`
+) -> dict:             # name of a setting → seed or fold, in order → its row; empty where they share none
+    """The rows of every setting, of the seeds or folds that all settings share. What a table says beside `measured` is read
+    from these: while a measurement is under way, a fold that some settings lack counts in none of its columns."""
     by_setting = rows_by_setting(read_results(name).get('runs', {}).values())
     if not by_setting: return {}
     common = sorted(set.intersection(*map(set, by_setting.values())))
     if not common: return {}
-    settings = {}
-    for setting, rows in by_setting.items():
-        settings[setting] = seeds_of([rows[number] for number in common], common)
-    return settings
+    return {setting: rows_at(rows, common) for setting, rows in by_setting.items()}
+
+
+def rows_at(rows: dict, numbers: list) -> dict: return {number: rows[number] for number in numbers}
 
 
 def measured_by_folds(
@@ -114,6 +125,17 @@ def measured_by_folds(
     found = measured(name)
     is_by_folds = all(seeds.folds is not None for seeds in found.values())
     return found if is_by_folds else {}
+
+
+def fold_gains(
+    name: str | Path,     # as for `measured`
+    reference: Callable,  # name of a setting → of the one it is compared with; None: with none
+) -> pd.DataFrame:        # of `gains`, a row for each setting that has a reference; empty where nothing was measured by folds
+    "What settings gain, each over its own reference. One that is its own reference, or whose reference was not measured, is left out."
+    found = measured_by_folds(name)
+    pairs = [(setting, reference(setting)) for setting in found]
+    pairs = [(setting, other) for setting, other in pairs if setting != other and other in found]
+    return gains(found, pairs).droplevel('against') if pairs else pd.DataFrame()
 
 
 def experiment_name(
@@ -163,12 +185,12 @@ def measured_on(name: str) -> str:
     "On what an experiment was measured, in a sentence; how to measure it where it was not."
     runs = list(read_results(name).get('runs', {}).values())
     if not runs: return f"Not measured yet: make measure ONLY={name.removesuffix('_gpu').removesuffix('_cats_dogs')}"
-    common = set.intersection(*map(set, rows_by_setting(runs).values()))  # a fold that is still being measured does not count
-    numbers = {number_of(run): len(run['right']) for run in runs if number_of(run) in common}
+    rows = next(iter(shared_rows(name).values()), {})  # a fold that is still being measured does not count
+    n_pictures = sum(len(row['right']) for row in rows.values())
     first = runs[0]
     by_folds = first['settings'].get('fold') is not None
-    if by_folds: judged = f"{sum(numbers.values()):,} pictures, each held out once, in {len(numbers)} folds"
-    else: judged = f"{len(first['right'])} held-out pictures, {len(numbers)} seeds"
+    if by_folds: judged = f"{n_pictures:,} pictures, each held out once, in {len(rows)} folds"
+    else: judged = f"{len(first['right'])} held-out pictures, {len(rows)} seeds"
     return (f"Measured on {first['data'].split()[0]}, {judged}, "
             f"{first['device']}, torch {first['versions']['torch']}, {first['date']}.")
 
@@ -179,10 +201,11 @@ def measured_regime(name: str) -> str:
     if not runs or 'recipe' not in runs[0]['settings']: return ''
     settings = runs[0]['settings']
     recipe = settings['recipe']
+    is_augmented = recipe.get('augment') or recipe.get('kept_views', 0) > 1  # one view is the picture as it lies
     parts = [
         f"pictures of {settings['size']} px",
         f"{recipe['epochs']} epochs",
-        'augmented' if recipe.get('augment') or recipe.get('kept_views') else 'not augmented',
+        'augmented' if is_augmented else 'not augmented',
     ]
     if recipe['pretrained']:
         parts.append('the head alone first' if recipe['freeze_epochs'] else 'all layers from the start')

@@ -1,10 +1,9 @@
 """What `make measure ONLY=scaling` found, by folds: networks scaled along each axis from scratch, and sizes of a family fine-tuned."""
-import numpy as np, pandas as pd
+import pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
-from course_utils.report.stats import gains
+from course_utils.report.results import experiment_name, fold_gains, shared_rows
 
 BASES = {  # kind of training → the variant that others are compared with
     'from scratch': 'base',
@@ -20,11 +19,9 @@ def scaling_measured(
 ) -> pd.DataFrame:      # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where it was not measured by folds
     "What each variant gains over the base of its kind, and what it costs."
     name = experiment_name('scaling', data)
-    found = measured_by_folds(name)
-    pairs = [(setting, base_of(setting)) for setting in found]
-    pairs = [(setting, base) for setting, base in pairs if setting != base and base in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).droplevel('against').join(scaling_costs(name)).reset_index()
+    table = fold_gains(name, base_of)
+    if table.empty: return table
+    table = table.join(scaling_costs(name)).reset_index()
     table['kind'] = [kind_of(setting) for setting in table.setting]
     table['variant'] = [setting.removeprefix(f'{kind_of(setting)}, ') for setting in table.setting]
     return table.set_index(['kind', 'variant'])[SCALING_COLUMNS]
@@ -38,12 +35,11 @@ def base_of(setting: str) -> str: return f"{kind_of(setting)}, {BASES.get(kind_o
 
 def scaling_costs(name: str) -> pd.DataFrame:  # a row for each setting
     "Parameters and multiply-adds, and what it knew of its training pictures in the end: means over folds."
-    by_setting = {}
-    for row in read_results(name).get('runs', {}).values():
-        numbers = [row[cost] for cost in COSTS]
-        by_setting.setdefault(row['settings']['arm'], []).append(numbers)
-    means = {setting: np.mean(numbers, 0) for setting, numbers in by_setting.items()}
-    return pd.DataFrame(means, index=list(COSTS)).T
+    means = {}
+    for setting, rows in shared_rows(name).items():
+        table = pd.DataFrame(rows.values())
+        means[setting] = table[list(COSTS)].mean()
+    return pd.DataFrame(means).T
 
 
 def scalings_measured() -> dict:  # data set in words → `scaling_measured`; those without a measurement are left out

@@ -3,7 +3,7 @@ import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import counted_outcomes, outcomes_by, outcomes_in_words
-from course_utils.report.results import experiment_name, measured_by_folds, read_results, rows_by_setting, seeds_of
+from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, seeds_of, shared_rows
 from course_utils.report.stats import gains
 
 ONE_CYCLE = 'one-cycle'
@@ -17,21 +17,14 @@ def schedules_measured(
     data: str='solar',  # a data set's name
 ) -> pd.DataFrame:      # a row of `gains` for each schedule; empty where it was not measured by folds
     "Every schedule against one-cycle."
-    found = measured_by_folds(experiment_name('schedules', data))
-    schedules = [name for name in found if name != ONE_CYCLE and not name.endswith(ENSEMBLE)]
-    if ONE_CYCLE not in found or not schedules: return pd.DataFrame()
-    return gains(found, [(name, ONE_CYCLE) for name in schedules]).droplevel('against')
+    return fold_gains(experiment_name('schedules', data), lambda setting: None if setting.endswith(ENSEMBLE) else ONE_CYCLE)
 
 
 def ensembles_measured(
     data: str='solar',  # a data set's name
 ) -> pd.DataFrame:      # a row of `gains` for each schedule with restarts; empty where it was not measured by folds
     "The average of the snapshots against the network at the end of the same run."
-    found = measured_by_folds(experiment_name('schedules', data))
-    pairs = [(name, name.removesuffix(ENSEMBLE)) for name in found if name.endswith(ENSEMBLE)]
-    pairs = [(average, last) for average, last in pairs if last in found]
-    if not pairs: return pd.DataFrame()
-    return gains(found, pairs).droplevel('against')
+    return fold_gains(experiment_name('schedules', data), lambda setting: setting.removesuffix(ENSEMBLE))
 
 
 # ---- early stopping ----
@@ -42,9 +35,8 @@ def stopping_measured(
     "What early stopping hands back, against the network at the end of the whole run."
     name = experiment_name('schedules', data)
     if not measured_by_folds(name): return pd.DataFrame()
-    by_schedule = rows_by_setting(read_results(name)['runs'].values())
     tables = []
-    for schedule, rows in by_schedule.items():
+    for schedule, rows in shared_rows(name).items():
         if schedule.endswith(ENSEMBLE): continue
         by_patience = {patience: stopping_row(rows, patience) for patience in patiences_of(rows)}
         table = pd.DataFrame(by_patience, index=STOPPING_COLUMNS).T

@@ -2,8 +2,7 @@
 import pandas as pd
 
 from course_utils.report.outcomes import counted_outcomes, outcomes_by
-from course_utils.report.results import experiment_name, measured_by_folds, read_results
-from course_utils.report.stats import gains
+from course_utils.report.results import experiment_name, fold_gains, shared_rows
 
 KNOWN_VIEWS = {  # training → the sets of views that it has shown to the network
     'trained with mirrors': ('mirror',),
@@ -17,22 +16,24 @@ def views_measured(
 ) -> pd.DataFrame:      # a row for each (training, views), with `VIEW_COLUMNS`; empty where it was not measured by folds
     "What each set of views adds to the plain picture's answer, over all folds."
     name = experiment_name('tta', data)
-    found = measured_by_folds(name)
-    pairs = [(setting, setting.partition(', ')[0]) for setting in found if ', ' in setting]
-    pairs = [(setting, plain) for setting, plain in pairs if plain in found]
-    if not pairs: return pd.DataFrame()
-    table = gains(found, pairs).reset_index()
-    table['training'] = table.against
+    table = fold_gains(name, plain_setting)
+    if table.empty: return table
+    table = table.reset_index()
+    table['training'] = [plain_setting(setting) for setting in table.setting]
     table['views'] = [setting.partition(', ')[2] for setting in table.setting]
     counts = numbers_of_views(name)
     table['n_views'] = [counts.get(views, 0) for views in table.views]
     return table.set_index(['training', 'views'])[VIEW_COLUMNS]
 
 
+def plain_setting(setting: str) -> str: return setting.partition(', ')[0]
+
+
 def numbers_of_views(name: str) -> dict:  # name of a set → number of views
     "How many answers a set averages, which is what it costs."
     counts = {}
-    for row in read_results(name).get('runs', {}).values(): counts |= row.get('n_views', {})
+    for rows in shared_rows(name).values():
+        for row in rows.values(): counts |= row.get('n_views', {})
     return counts
 
 

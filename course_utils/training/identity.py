@@ -4,7 +4,7 @@ Numbers, words and lists tell it by themselves, arrays by their content, and fun
 Of other functions and classes the compiled code counts, with its defaults, the values that it closes over, and whatever it
 uses of its own module: a function that was edited in a notebook is another one. Compiled code and not source, because two
 lambdas may stand on one line, and because a file may have been edited after it was imported. What cannot be told so raises
-`CourseError`."""
+`NoIdentity`."""
 import dis, hashlib, inspect, json, site, sys, sysconfig
 from dataclasses import fields, is_dataclass
 from enum import Enum

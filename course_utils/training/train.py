@@ -23,6 +23,10 @@ SCHEDULES = {  # name â†’ a factor of the highest rate at the fraction done, 0â€
 }
 
 
+class Diverged(CourseError):
+    "The training loss is no longer a number: a class of its own, so that a measurement tells this from want of memory."
+
+
 def fit(
     learn: Learner,
     epochs: int,
@@ -32,7 +36,7 @@ def fit(
 ):
     """Fits. `one_cycle` is a cosine up for a quarter, then a cosine down to zero (Smith 2018, arXiv 1803.09820). A schedule
     with a `for_run` (lesson 04) is told the epochs and the steps of one, and gives such a function. Raises `CourseError` where
-    memory runs out, or the training loss is no longer a number."""
+    memory runs out, and `Diverged`, which is one, where the training loss is no longer a number."""
     learn.schedule = schedule  # for callbacks that follow it
     if isinstance(schedule, str) and schedule not in SCHEDULES:
         raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
@@ -44,7 +48,7 @@ def fit(
         else: fit_by_factor(learn, epochs, lr_max, factor, callbacks)
     rows = learn.history.rows
     if not np.isfinite(rows[-1].get('train_loss', 0)):
-        raise CourseError(f"The training loss is no longer a number after epoch {len(rows)}: the rate is too high for this model, try a tenth of it.")
+        raise Diverged(f"The training loss is no longer a number after epoch {len(rows)}: the rate is too high for this model, try a tenth of it.")
 
 
 def freeze_at_zero_rate(learn: Learner, lr_max) -> list:
@@ -95,7 +99,7 @@ def train(
     device=None,              # None: the GPU where there is one
     quiet: bool=False,        # no progress bar
 ) -> Run:
-    "Trains a model and returns the `Run`. Nothing is kept or resumed unless `keep` says so. Raises `CourseError` when the loss is no longer a number."
+    "Trains a model and returns the `Run`. Nothing is kept or resumed unless `keep` says so. Raises `Diverged` when the loss is no longer a number."
     device = torch.device(device) if device else default_device()
     config = run_config(pics, recipe, device) if keep else None
     found = find_run(pics, recipe, config, device) if keep and not wants_fresh(fresh) else None

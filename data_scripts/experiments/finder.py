@@ -12,14 +12,13 @@ from functools import lru_cache, partial
 import numpy as np, torch
 from fastai.optimizer import OptimWrapper
 
-from course_utils.config import CourseError
 from course_utils.data.pictures import Pictures
 from course_utils.techniques.ladder import augmented, baseline, symmetries
 from course_utils.techniques.lr_finder import RULES, Curve, lr_find
 from course_utils.training.learner import make_learner
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import Run, predict
-from course_utils.training.train import fit
+from course_utils.training.train import Diverged, fit
 from data_scripts.experiments.engine import Trial, arm, pick, run_numbers, trial_groups
 
 FINDER_ARCH = 'regnetx_002'
@@ -88,10 +87,9 @@ def sweep_of(optimizer: str, bs: int, fold: int, size: int, limit: int | None) -
 def trained_probs(pics: Pictures, trial: Trial, rate: float) -> tuple:  # probabilities `(N, n_classes)` or None, labels `(N,)`
     "What a training at this rate says of the held-out pictures; None where its loss stopped being a number."
     learn = new_learner(pics, trial.recipe, trial.labels['optimizer'])
-    try:
-        fit(learn, trial.recipe.epochs, rate, trial.recipe.schedule)
-        probs, targets = predict(learn.model, learn.dls.valid)
-    except CourseError: return None, pics.y[pics.valid]
+    try: fit(learn, trial.recipe.epochs, rate, trial.recipe.schedule)
+    except Diverged: return None, pics.y[pics.valid]
+    probs, targets = predict(learn.model, learn.dls.valid)
     return (probs if np.isfinite(probs).all() else None), targets
 
 

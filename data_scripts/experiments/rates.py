@@ -20,7 +20,7 @@ from course_utils.report.results import read_results
 from course_utils.techniques.ladder import LITE, augmented, baseline, symmetries
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
 from course_utils.training.recipe import Recipe
-from course_utils.training.train import train
+from course_utils.training.train import Diverged, train
 from data_scripts.experiments.engine import N_FOLDS, Trial, arm, experiment_path, pick, run_numbers, trial_groups
 
 PEAKS = (2e-4, 6e-4, 2e-3, 6e-3)  # of the head; about three times as high each
@@ -79,7 +79,7 @@ def measure_peak(trial: Trial) -> dict:
     "A training that never sees the trial's fold. One whose loss stops being a number has no answer."
     pics = inner_pictures(trial.pictures(), trial.fold)
     try: run = train(trial.part_of(pics), trial.recipe, quiet=True)
-    except CourseError as error: return dict(valid_loss=None, error=str(error))
+    except Diverged as error: return dict(valid_loss=None, error=str(error))
     return run_numbers(run)
 
 
