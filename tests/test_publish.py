@@ -493,8 +493,38 @@ def test_without_npm_the_page_says_so(exported, pics, monkeypatch, tmp_path):
 def test_the_sample_carries_nothing_but_pixels(tmp_path):
     exif = Image.Exif()
     exif[0x8298] = 'somebody'
-    Image.new('RGB', (900, 300), 'red').save(tmp_path/'a.jpg', exif=exif)
-    page.write_sample(tmp_path/'a.jpg', tmp_path/'b.jpg')
+    Image.new('RGB', (900, 300), 'red').save(tmp_path/'a.jpg', exif=exif, comment='by somebody')
+    page.read_sample(tmp_path/'a.jpg').save(tmp_path/'b.jpg')
     with Image.open(tmp_path/'b.jpg') as sample:
         assert sample.size == (384, 128)
         assert not dict(sample.getexif())
+        assert 'comment' not in sample.info
+
+
+def test_a_deep_sample_is_as_bright_as_in_training(tmp_path):
+    "By the file's range of greys: stretched by itself, a dark picture would come out bright."
+    values = np.full((40, 40), 500, np.uint16)
+    values[:20] = 1000
+    Image.fromarray(values).save(tmp_path/'deep.png')
+    sample = page.read_sample(tmp_path/'deep.png', [0, 4000])
+    assert sample.mode == 'L'
+    assert sorted(set(np.asarray(sample).ravel().tolist())) == [32, 64]
+    trained = read_picture(tmp_path/'deep.png', 40, (0, 4000))[0][..., 0]
+    assert (np.asarray(sample) == trained).all()
+
+
+def test_the_page_reads_samples_by_the_range_of_its_file(exported, runtime, monkeypatch, tmp_path):
+    facts = space.shipped_facts(exported['onnx']) | dict(grey_range=[0, 4000])
+    monkeypatch.setattr(page, 'shipped_facts', lambda file: facts)
+    Image.fromarray(np.full((40, 40), 1000, np.uint16)).save(tmp_path/'deep.png')
+    done = page.write_page(exported['onnx'], tmp_path/'page', samples=[(tmp_path/'deep.png', '')], runtime=runtime)
+    with Image.open(done['folder']/'samples'/'0.jpg') as sample: assert sample.getextrema() == (64, 64)
+
+
+@pytest.mark.fault
+def test_a_sample_that_cannot_be_read_is_named(written, exported, runtime, tmp_path):
+    (tmp_path/'paper.png').write_bytes(b'%PDF-1.4 and so on')
+    for name, reason in (('paper.png', 'not a picture'), ('gone.png', 'No such file')):
+        with pytest.raises(CourseError, match=rf'The sample .*{name} cannot be read \({reason}'):
+            page.write_page(exported['onnx'], written['folder'], samples=[(tmp_path/name, '')], runtime=runtime)
+    assert (written['folder']/'samples'/'0.jpg').exists(), 'the older page is still there'

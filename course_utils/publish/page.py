@@ -6,10 +6,11 @@ from pathlib import Path
 from string import Template
 
 import numpy as np, onnx
-from PIL import Image, ImageOps
+from PIL import Image
 
 from course_utils.config import CourseError, cache_dir, profile, whole_folder, write_whole
-from course_utils.data.decode import read_picture, to_rgb
+from course_utils.data.decode import read_picture, unreadable_reason, whole_picture
+from course_utils.data.greys import is_deep
 from course_utils.publish.app import map_over, percent
 from course_utils.publish.small import half_weights
 from course_utils.publish.space import shipped_facts
@@ -76,26 +77,37 @@ def unpack_runtime(archive: Path, folder: Path):
 
 # ---- samples and the still ----
 
-def write_sample(path, target: Path):
-    "A picture that a visitor can click: smaller, without what else its file tells."
-    with Image.open(path) as file:
-        is_grey = file.mode in ('L', '1')
-        picture = to_rgb(ImageOps.exif_transpose(file))
+def read_sample(
+    path,
+    grey_range=None,  # of the exported file: see `data.decode.read_picture`
+) -> Image.Image:
+    """A picture that a visitor can click: read as the training pictures were, made smaller, without what else its file tells.
+    Raises `CourseError` where it cannot be read."""
+    try: picture, mode, _ = whole_picture(path, grey_range)
+    except Exception as e:
+        reason = getattr(e, 'strerror', None) or unreadable_reason(e, path)
+        raise CourseError(f"The sample {path} cannot be read ({reason}): leave it out, or name another picture.") from None
     picture.thumbnail((SAMPLE_SIZE, SAMPLE_SIZE))
-    if is_grey: picture = picture.convert('L')
-    picture.save(target, 'JPEG', quality=92)
+    picture.info.clear()
+    return picture.convert('L') if is_grey(mode) else picture
+
+
+def is_grey(mode: str) -> bool:
+    "Has a picture of this mode (as `read_picture` tells it) no colours? Such a sample is a smaller file without them."
+    kind = mode.split()[0]
+    return kind in ('L', '1') or (is_deep(mode) and kind[0] in 'IF')
 
 
 def write_samples(
-    samples,        # (file, label or ''), shown in this order
+    samples,        # (`read_sample`, label or ''), shown in this order
     folder: Path,
 ) -> list:          # (name of the file, label)
-    "Copies them into the page."
+    "Writes them into the page."
     (folder/'samples').mkdir()
     written = []
-    for k, (path, label) in enumerate(samples):
+    for k, (picture, label) in enumerate(samples):
         name = f'samples/{k}.jpg'
-        write_sample(path, folder/name)
+        picture.save(folder/name, 'JPEG', quality=92)
         written.append((name, label))
     return written
 
@@ -107,7 +119,7 @@ def write_still(
 ) -> str:        # what it shows, in words
     "A picture and its map side by side, for whoever has no scripts."
     session, facts = open_model(onnx_file)
-    image, *_ = read_picture(sample, facts['size'])
+    image, *_ = read_picture(sample, facts['size'], facts.get('grey_range'))
     told = answer(session, facts, image)
     shown = [image] if told['map'] is None else [image, map_over(image, told['map'])]
     Image.fromarray(np.hstack(shown)).save(target)
@@ -186,8 +198,9 @@ def write_page(
 ) -> dict:              # `folder`; `bytes` of all files; `missing`, a sentence where the network cannot run
     """Writes the page: index.html, scripts, runtime, model and samples. A model that would make it larger than 12 MB has its weights
     halved to 16 bits. Where npm is out of reach the page says so in a sentence, and shows the still. Raises `CourseError` for a file
-    of another kind, or a folder that cannot be written."""
+    of another kind, a sample that cannot be read, or a folder that cannot be written."""
     facts, folder = shipped_facts(onnx_file), Path(folder)
+    samples = [(read_sample(path, facts.get('grey_range')), label) for path, label in samples]  # before an older page is cleared away
     missing = ''
     try: runtime = runtime or runtime_folder()
     except CourseError: runtime, missing = None, NO_NPM
