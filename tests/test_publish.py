@@ -478,13 +478,30 @@ def test_at_smoke_nothing_is_fetched(monkeypatch, tmp_path):
 
 
 @pytest.mark.fault
+def test_another_runtime_than_the_pinned_one_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu')
+    (tmp_path/'other.tgz').write_bytes(b'something else')
+    monkeypatch.setattr(page, 'fetch_runtime', lambda work: tmp_path/'other.tgz')
+    with pytest.raises(CourseError, match='checksum differs'): page.runtime_folder()
+    assert not (tmp_path/'cache').exists()
+
+
+def test_the_pinned_runtime_is_taken(monkeypatch, tmp_path):
+    (tmp_path/'package.tgz').write_bytes(b'abc')
+    published = '3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw=='  # of b'abc', FIPS 180-2
+    monkeypatch.setattr(page, 'RUNTIME_SHA512', published)
+    page.check_runtime(tmp_path/'package.tgz')
+
+
+@pytest.mark.fault
 def test_without_npm_the_page_says_so(exported, pics, monkeypatch, tmp_path):
     monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
     monkeypatch.setenv('PATH', str(tmp_path))
     Image.fromarray(pics.x[0]).save(tmp_path/'sample.png')
     done = page.write_page(exported['onnx'], tmp_path/'page', samples=[(tmp_path/'sample.png', '')])
     text = (tmp_path/'page'/'index.html').read_text(encoding='utf-8')
-    assert done['missing'] == page.NO_NPM
+    assert 'install Node.js' in done['missing'], 'who writes the page is told what to do'
     assert page.NO_NPM in text
     assert 'still.png' in text
     assert '<script' not in text

@@ -1,7 +1,7 @@
 """The *Try it* page: an exported classifier in the visitor's own browser, without a server. `python -m course_utils page MODEL.onnx --out folder`.
 
 Its files are plain: any static host will do. The runtime, onnxruntime-web, comes from npm and is copied beside them."""
-import argparse, gzip, hashlib, html, json, shutil, subprocess, tarfile, tempfile
+import argparse, base64, gzip, hashlib, html, json, shutil, subprocess, tarfile, tempfile
 from pathlib import Path
 from string import Template
 
@@ -19,7 +19,7 @@ from course_utils.techniques.answer import answer, open_model
 TEMPLATES = Path(__file__).parent/'page'
 RUNTIME = 'onnxruntime-web'
 RUNTIME_VERSION = '1.30.0'
-RUNTIME_SHA256 = ''
+RUNTIME_SHA512 = 'q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=='  # npm view PACKAGE@VERSION dist.integrity
 MODULE, WASM = 'ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm'
 PACKED = 'ort.bin'  # the WASM file, packed by gzip; a name ending in .gz would be unpacked by some servers, not by others
 SCRIPTS = ('page.js', 'answer.js', 'picture.js', 'page.css')
@@ -46,13 +46,14 @@ NO_NPM = 'The network cannot run here: onnxruntime-web, which runs it, could not
 # ---- the runtime ----
 
 def runtime_folder() -> Path:
-    """Where onnxruntime-web lies, packed: fetched once by npm, then kept in `cache_dir()`. Raises `CourseError` where npm is missing or
-    cannot reach its registry, and at profile smoke, which fetches nothing."""
+    """Where onnxruntime-web lies, packed: fetched once by npm, then kept in `cache_dir()`. Raises `CourseError` where npm is missing,
+    cannot reach its registry or brings another file than the pinned one, and at profile smoke, which fetches nothing."""
     folder = cache_dir()/f'{RUNTIME}-{RUNTIME_VERSION}'
     if folder.is_dir(): return folder
     if profile().name == 'smoke': raise CourseError(f'{RUNTIME} is not kept here, and profile smoke fetches nothing: choose another profile.')
     with tempfile.TemporaryDirectory() as work:
         archive = fetch_runtime(Path(work))
+        check_runtime(archive)
         with whole_folder(folder, RUNTIME) as kept: unpack_runtime(archive, kept)
     return folder
 
@@ -64,6 +65,13 @@ def fetch_runtime(work: Path) -> Path:
     except (OSError, subprocess.SubprocessError):
         raise CourseError(f"The page needs {RUNTIME}, and npm could not fetch it: install Node.js, which brings npm, or try again with a network.") from None
     return next(work.glob('*.tgz'))
+
+
+def check_runtime(archive: Path):
+    "Raises `CourseError` unless it is the package that was pinned: a page runs it in its visitors' browsers."
+    digest = hashlib.sha512(archive.read_bytes()).digest()
+    if base64.b64encode(digest).decode() == RUNTIME_SHA512: return
+    raise CourseError(f"npm brought another {RUNTIME} than the one that is pinned, its checksum differs: empty npm's cache (npm cache clean --force), and try again.")
 
 
 def unpack_runtime(archive: Path, folder: Path):
@@ -173,7 +181,7 @@ def page_blanks(facts: dict, title: str, samples: list, still: str, missing: str
     shown_still = f'{image}<p>{html.escape(still)}</p>' if still else ''
     return dict(
         title=html.escape(title), lead=html.escape(lead), size=facts['size'], samples=sample_buttons(samples), still=shown_still,
-        missing=f'<p>{missing}</p>{shown_still}' if missing else '', live='hidden' if missing else '',
+        missing=f'<p>{NO_NPM}</p>{shown_still}' if missing else '', live='hidden' if missing else '',
         early='' if missing else early_links(), script='' if missing else '<script type="module" src="page.js"></script>',
         detector=html.escape(detector_words(facts)), map=map_reason(facts),
         home=f'<a href="{html.escape(home)}">Back to the course</a>.' if home else '')
@@ -195,15 +203,15 @@ def write_page(
     samples=(),         # (file, label or ''): pictures to click
     home: str='',       # an address that a link at the end leads to
     runtime: Path | None=None,  # onnxruntime-web as `runtime_folder` leaves it; None: fetched by npm
-) -> dict:              # `folder`; `bytes` of all files; `missing`, a sentence where the network cannot run
+) -> dict:              # `folder`; `bytes` of all files; `missing`, where the network cannot run: why, and the remedy
     """Writes the page: index.html, scripts, runtime, model and samples. A model that would make it larger than 12 MB has its weights
-    halved to 16 bits. Where npm is out of reach the page says so in a sentence, and shows the still. Raises `CourseError` for a file
-    of another kind, a sample that cannot be read, or a folder that cannot be written."""
+    halved to 16 bits. Where npm is out of reach the page says so to its visitors and shows the still, and `missing` says why and what
+    to do. Raises `CourseError` for a file of another kind, a sample that cannot be read, or a folder that cannot be written."""
     facts, folder = shipped_facts(onnx_file), Path(folder)
     samples = [(read_sample(path, facts.get('grey_range')), label) for path, label in samples]  # before an older page is cleared away
     missing = ''
     try: runtime = runtime or runtime_folder()
-    except CourseError: runtime, missing = None, NO_NPM
+    except CourseError as e: runtime, missing = None, str(e)
     try:
         clear_page(folder)
         for name in SCRIPTS: shutil.copyfile(TEMPLATES/name, folder/name)
