@@ -395,6 +395,42 @@ def test_the_app_says_what_it_lacks(exported, monkeypatch, tmp_path):
     with pytest.raises(CourseError, match='add --install'): serve.main([str(exported['onnx'])])
 
 
+@pytest.fixture
+def app_cache(monkeypatch, tmp_path):
+    "A cache of its own, and a course without Gradio."
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
+    monkeypatch.setattr(serve, 'find_spec', lambda name: None)
+    return tmp_path
+
+
+def stand_in(imports: str):
+    "In place of an install: an environment whose Python is this one and runs `imports` first."
+    def install(requirements):
+        python = serve.app_environment()
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(f'#!{sys.executable}\n{imports}\n')
+        python.chmod(0o755)
+    return install
+
+
+@pytest.mark.fault
+@pytest.mark.skipif(platform.system() == 'Windows', reason='a script stands in for Python')
+def test_an_install_that_failed_counts_as_none(app_cache, monkeypatch):
+    stand_in('import no_such_gradio')(None)
+    with pytest.raises(CourseError, match="No module named 'no_such_gradio'.*add --install"): serve.app_python(app_cache, install=False)
+    monkeypatch.setattr(serve, 'install_app', stand_in('import no_such_numpy'))
+    with pytest.raises(CourseError, match="cannot be imported .*No module named 'no_such_numpy'"): serve.app_python(app_cache, install=True)
+
+
+@pytest.mark.skipif(platform.system() == 'Windows', reason='a script stands in for Python')
+def test_it_is_installed_once(app_cache, monkeypatch):
+    installs = []
+    monkeypatch.setattr(serve, 'install_app', lambda requirements: installs.append(requirements) or stand_in('')(requirements))
+    pythons = {serve.app_python(app_cache, install=True) for _ in range(2)}
+    assert pythons == {str(serve.app_environment())}
+    assert len(installs) == 1
+
+
 # ---- the page's files; tests/browser/test_page.py runs them ----
 
 @pytest.fixture(scope='module')
