@@ -375,6 +375,20 @@ def test_the_card_tells_what_is_known(hosted):
     assert r'\<b\>one' in card
 
 
+def test_the_host_is_asked_for_this_python(hosted):
+    "The versions of requirements.txt are those of this Python; a host's own may be too old for them."
+    assert f'python_version: "{sys.version_info.major}.{sys.version_info.minor}"\n' in (hosted/'README.md').read_text(encoding='utf-8')
+
+
+def test_what_is_here_is_required_where_this_gradio_takes_it(monkeypatch):
+    versions = dict(gradio='7.0', numpy='2.4.6', pillow='13.0.0', onnxruntime='1.31.1')
+    monkeypatch.setattr(space, 'installed', lambda package, otherwise='': versions[package])
+    monkeypatch.setattr(space, 'gradio_wants', lambda: ['numpy<3.0,>=1.0', 'Pillow<13.0,>=8.0', 'mcp<2.0; extra == "mcp"'])
+    assert space.requirements() == 'gradio==7.0\nnumpy==2.4.6\npillow<13.0,>=8.0\nonnxruntime==1.31.1\n'
+    versions.update(pillow='12.1.0', onnxruntime='')
+    assert space.requirements() == 'gradio==7.0\nnumpy==2.4.6\npillow==12.1.0\nonnxruntime\n'
+
+
 def test_requirements_are_the_apps_alone(hosted):
     names = {re.split('[=><]', line)[0] for line in (hosted/'requirements.txt').read_text().split()}
     assert names == {'gradio', 'numpy', 'pillow', 'onnxruntime'}

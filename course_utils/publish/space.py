@@ -1,8 +1,10 @@
 """A folder that can be hosted: the app, what it needs, and a model card. `python -m course_utils space MODEL.onnx --out folder`."""
-import argparse, shutil
-from importlib.metadata import PackageNotFoundError, version
+import argparse, platform, shutil
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from string import Template
+
+from packaging.requirements import Requirement
 
 from course_utils.config import CourseError, write_whole
 from course_utils.publish import app
@@ -11,7 +13,9 @@ from course_utils.techniques.answer import SHIPPED_TO_ASK, open_model, standalon
 
 CARD = Path(__file__).with_name('card.md')
 GRADIO = '6.31.0'  # with which it was tried
+GRADIO_WANTS = ('numpy>=1.0,<3.0', 'pillow>=8.0,<13.0')  # what its metadata says of the packages in NEEDED
 NEEDED = ('numpy', 'pillow', 'onnxruntime')  # beside Gradio
+PYTHON = '.'.join(platform.python_version_tuple()[:2])
 IMPORT = 'from course_utils.techniques.answer import'
 
 
@@ -33,7 +37,7 @@ def card_blanks(
         alarms = facts['unlike']
         unlike = f"It says *I do not know* where a picture is unlike its training pictures. So it does, wrongly, for {alarms['false_alarms']:.1%} of {alarms['pictures']} held-out pictures."
     troubles = '\n'.join(f'- {plain_markdown(trouble)}' for trouble in told.get('troubles', ())) or 'None was noted.'
-    return dict(title=title, gradio=installed('gradio', GRADIO), n_classes=len(facts['labels']), data=data, accuracy=accuracy,
+    return dict(title=title, gradio=installed('gradio', GRADIO), python=PYTHON, n_classes=len(facts['labels']), data=data, accuracy=accuracy,
                 classes=', '.join(map(plain_markdown, facts['labels'])), unlike=unlike, troubles=troubles,
                 prepare=f"{'; '.join(facts['contract']['order'])} ({facts['contract']['filter']}, a = {facts['contract']['a']}, antialiased; size {facts['size']}).",
                 temperature=f"{facts['temperature']:.3f}")
@@ -52,10 +56,30 @@ def installed(package: str, otherwise: str='') -> str:
 
 
 def requirements() -> str:
-    "Versions of what is here, so that it runs tomorrow as it ran today."
+    """The version of Gradio that is here, or with which it was tried, and of every other package the version that is here. Where this
+    Gradio cannot do with that one, the range that it asks for: the newest of it is installed then, and may be another tomorrow."""
+    wanted = {}
+    for line in gradio_wants():
+        requirement = Requirement(line)
+        wanted[requirement.name.lower()] = requirement.specifier
     lines = [f"gradio=={installed('gradio', GRADIO)}"]
-    for package in NEEDED: lines.append(f'{package}>={installed(package)}' if package == 'numpy' else package)
+    lines += [package + version_wanted(installed(package), wanted.get(package)) for package in NEEDED]
     return '\n'.join(lines) + '\n'
+
+
+def gradio_wants() -> tuple | list:
+    "What the Gradio that is here asks for, as in `pip`; without one, what the one with which it was tried does."
+    try: return requires('gradio') or GRADIO_WANTS
+    except PackageNotFoundError: return GRADIO_WANTS
+
+
+def version_wanted(
+    here: str,   # the version of a package that is here; empty where it is not
+    asked=None,  # a `SpecifierSet`, or None where Gradio does not ask for the package
+) -> str:        # as it follows the package's name
+    "This one version, or all that Gradio takes where it does not take this one."
+    takes = asked is None or asked.contains(here, prereleases=True)
+    return f'=={here}' if here and takes else str(asked or '')
 
 
 def space_app() -> str:
