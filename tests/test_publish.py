@@ -1,6 +1,8 @@
 """A classifier for others: the file knows what it needs, and Python, the plain code, the app and the page read it alike."""
 import json, platform, re, subprocess, sys, tempfile
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np, pandas as pd, pytest, timm, torch
 from hypothesis import given, settings
@@ -12,9 +14,10 @@ from course_utils.data.decode import Found, centre_square, read_picture
 from course_utils.data.pictures import Pictures
 from course_utils.publish import app, page, serve, space
 from course_utils.publish.small import half_weights, quantized
+from course_utils.report.intervals import proportion_interval
 from course_utils.techniques.answer import SHIPPED_TO_ASK, answer, calibrated, classify, open_model, refused, standalone
 from course_utils.techniques.calibration import temperature
-from course_utils.techniques.export import cpu_copy, export, last_layer
+from course_utils.techniques.export import cpu_copy, export, held_out_facts, last_layer
 from course_utils.techniques.gradcam import gradcam
 from course_utils.techniques.novelty import FEWEST_PICTURES, find_threshold, fit_novelty
 from course_utils.training.run import probabilities
@@ -343,6 +346,53 @@ def test_uploads_are_forgotten(tmp_path):
     assert (tmp_path/'deep'/'picture.png').exists()
     app.forget_uploads(str(tmp_path), age_s=-1)
     assert not (tmp_path/'deep'/'picture.png').exists()
+
+
+# ---- what is told of it ----
+
+def test_the_detector_is_told_in_the_same_words_everywhere(hosted, opened, written, pics):
+    "Card, page, app and the page's script."
+    session, facts = opened
+    alarms = app.alarm_words(facts)
+    assert 'of 60 held-out pictures' in alarms.lower()
+    assert alarms in (hosted/'README.md').read_text(encoding='utf-8')
+    assert alarms in (written['folder']/'index.html').read_text(encoding='utf-8')
+    told = answer(session, facts, pics.x[0]) | dict(is_unlike=True)
+    unknown = app.unknown_words(facts)
+    assert unknown in app.answer_html(told, facts, pics.x[0])
+    assert json.loads((written['folder']/'model.json').read_text(encoding='utf-8'))['unknown'] == unknown
+    assert 'held-out' not in (written['folder']/'page.js').read_text(encoding='utf-8')
+
+
+def test_pictures_of_one_group_count_less(network, pics, tmp_path):
+    "As in `compare`: the interval of the card is that of the run, groups held out whole."
+    groups = np.arange(60) // 10
+    targets = pics.y[pics.valid]
+    probs = np.eye(2)[np.where(groups < 2, 1 - targets, targets)]
+    probs = probs.clip(.01, .99)
+    facts = held_out_facts(SimpleNamespace(probs=probs, targets=targets, groups=groups), network, None, ())
+    assert facts['card']['by_group'] == [[10, 0]] * 2 + [[10, 10]] * 4
+    low, high = proportion_interval(groups >= 2, groups=groups)
+    assert f'of 60 held-out pictures, of 6 groups, are named right ({low:.1%} to {high:.1%}' in space.accuracy_words(facts)
+    alone = proportion_interval(groups >= 2)
+    assert high - low > 1.5 * (alone[1] - alone[0])
+
+
+def test_a_network_takes_the_groups_of_its_pictures(network, pics, opened):
+    split = ['train'] * 108 + ['valid'] * 12
+    grouped = replace(pics, table=pics.table.assign(group=np.arange(120) // 4, split=split))
+    tallies = held_out_facts(network, network, grouped, ())['card']['by_group']
+    assert [n for n, right in tallies] == [4] * 3
+    assert opened[1]['card']['by_group'] is None, 'its pictures have no groups'
+
+
+def test_files_of_before_are_told_of_as_before(opened):
+    facts = opened[1]
+    old = dict(facts['card'])
+    del old['by_group']
+    assert space.accuracy_words(facts | dict(card=old)) == space.accuracy_words(facts)
+    assert space.accuracy_words(facts) in page.accuracy_paragraph(facts)
+    assert page.accuracy_paragraph(facts | dict(card=old)) == ''
 
 
 # ---- a folder to host ----

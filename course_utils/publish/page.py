@@ -11,9 +11,9 @@ from PIL import Image
 from course_utils.config import CourseError, cache_dir, profile, whole_folder, write_whole
 from course_utils.data.decode import read_picture, unreadable_reason, whole_picture
 from course_utils.data.greys import is_deep
-from course_utils.publish.app import map_over, percent
+from course_utils.publish.app import detector_words, map_over, percent, unknown_words
 from course_utils.publish.small import half_weights
-from course_utils.publish.space import shipped_facts
+from course_utils.publish.space import accuracy_words, shipped_facts
 from course_utils.techniques.answer import answer, open_model
 
 TEMPLATES = Path(__file__).parent/'page'
@@ -148,11 +148,10 @@ def sample_buttons(samples: list) -> str:  # HTML
     return f'<ul class="samples">{"".join(items)}</ul>'
 
 
-def detector_words(facts: dict) -> str:
-    unlike = facts.get('unlike')
-    if not unlike: return 'It has no detector of pictures that are unlike its training pictures: it answers to anything.'
-    return (f'Where a picture is farther from the training pictures than nearly all held-out ones, the page says "I do not know". It says so, '
-            f'wrongly, for {unlike["false_alarms"]:.1%} of {unlike["pictures"]} held-out pictures.')
+def accuracy_paragraph(facts: dict) -> str:  # HTML
+    "How good it is. Empty for files of before, which do not say which held-out pictures are alike: their interval would be too narrow."
+    if 'by_group' not in (facts.get('card') or {}): return ''
+    return f'<p>{html.escape(accuracy_words(facts))}</p>'
 
 
 def map_reason(facts: dict) -> str:
@@ -183,7 +182,7 @@ def page_blanks(facts: dict, title: str, samples: list, still: str, missing: str
         title=html.escape(title), lead=html.escape(lead), size=facts['size'], samples=sample_buttons(samples), still=shown_still,
         missing=f'<p>{NO_NPM}</p>{shown_still}' if missing else '', live='hidden' if missing else '',
         early='' if missing else early_links(), script='' if missing else '<script type="module" src="page.js"></script>',
-        detector=html.escape(detector_words(facts)), map=map_reason(facts),
+        accuracy=accuracy_paragraph(facts), detector=html.escape(detector_words(facts)), map=map_reason(facts),
         home=f'<a href="{html.escape(home)}">Back to the course</a>.' if home else '')
 
 
@@ -218,7 +217,7 @@ def write_page(
         written = write_samples(samples, folder)
         write_model(onnx_file, folder, runtime)
         still = write_still(folder/'model.onnx', folder/written[0][0], folder/'still.png') if written else ''
-        facts['optimise'] = needs_optimising(folder/'model.onnx')
+        facts |= dict(optimise=needs_optimising(folder/'model.onnx'), unknown=unknown_words(facts))
         write_whole(folder/'model.json', json.dumps(facts, ensure_ascii=False))
         blanks = page_blanks(facts, title, written, still, missing, home)
         write_whole(folder/'index.html', Template((TEMPLATES/'index.html').read_text(encoding='utf-8')).substitute(blanks))

@@ -25,22 +25,34 @@ def card_blanks(
 ) -> dict:        # name of a blank → what goes there
     "What a model card says. What nobody told the file is said to be unknown."
     told = facts.get('card') or {}
-    n, right = told.get('held_out', 0), told.get('right', 0)
-    accuracy = 'Not measured: the file was written without held-out pictures.'
-    if n:
-        low, high = proportion_interval([True] * right + [False] * (n - right))
-        accuracy = f'{right / n:.1%} of {n} held-out pictures are named right ({low:.1%} to {high:.1%}, nineteen times out of twenty).'
     data = 'Not told.'
-    if told.get('training'): data = f"{told['training']} pictures of *{plain_markdown(told['pictures'])}* to train on, {n} held out."
-    unlike = 'It has no detector of pictures that are unlike its training pictures: it answers to anything.'
-    if facts.get('unlike'):
-        alarms = facts['unlike']
-        unlike = f"It says *I do not know* where a picture is unlike its training pictures. So it does, wrongly, for {alarms['false_alarms']:.1%} of {alarms['pictures']} held-out pictures."
+    if told.get('training'): data = f"{told['training']} pictures of *{plain_markdown(told['pictures'])}* to train on, {told['held_out']} held out."
     troubles = '\n'.join(f'- {plain_markdown(trouble)}' for trouble in told.get('troubles', ())) or 'None was noted.'
-    return dict(title=title, gradio=installed('gradio', GRADIO), python=PYTHON, n_classes=len(facts['labels']), data=data, accuracy=accuracy,
-                classes=', '.join(map(plain_markdown, facts['labels'])), unlike=unlike, troubles=troubles,
+    return dict(title=title, gradio=installed('gradio', GRADIO), python=PYTHON, n_classes=len(facts['labels']), data=data, accuracy=accuracy_words(facts),
+                classes=', '.join(map(plain_markdown, facts['labels'])), unlike=app.detector_words(facts), troubles=troubles,
                 prepare=f"{'; '.join(facts['contract']['order'])} ({facts['contract']['filter']}, a = {facts['contract']['a']}, antialiased; size {facts['size']}).",
                 temperature=f"{facts['temperature']:.3f}")
+
+
+def accuracy_words(facts: dict) -> str:
+    "How many held-out pictures are named right, with an interval, for the model card and the page."
+    told = facts.get('card') or {}
+    n, right, by_group = told.get('held_out', 0), told.get('right', 0), told.get('by_group')
+    if not n: return 'Not measured: the file was written without held-out pictures.'
+    low, high = held_out_interval(by_group) if by_group else proportion_interval([True] * right + [False] * (n - right))
+    grouped = f', of {len(by_group)} groups,' if by_group else ''
+    return f'{right / n:.1%} of {n} held-out pictures{grouped} are named right ({low:.1%} to {high:.1%}, nineteen times out of twenty).'
+
+
+def held_out_interval(
+    by_group: list,  # [pictures, of these right] of each held-out group, such as a module
+) -> tuple:          # low, high
+    "Interval of the accuracy: pictures of one group are alike, and tell less than as many of as many groups."
+    answers, groups = [], []
+    for group, (n, right) in enumerate(by_group):
+        answers += [True] * right + [False] * (n - right)
+        groups += [group] * n
+    return proportion_interval(answers, groups=groups)
 
 
 def plain_markdown(text: str) -> str:
