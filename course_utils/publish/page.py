@@ -97,10 +97,10 @@ def read_sample(
         raise CourseError(f"The sample {path} cannot be read ({reason}): leave it out, or name another picture.") from None
     picture.thumbnail((SAMPLE_SIZE, SAMPLE_SIZE))
     picture.info.clear()
-    return picture.convert('L') if is_grey(mode) else picture
+    return picture.convert('L') if has_grey_mode(mode) else picture
 
 
-def is_grey(mode: str) -> bool:
+def has_grey_mode(mode: str) -> bool:
     "Has a picture of this mode (as `read_picture` tells it) no colours? Such a sample is a smaller file without them."
     kind = mode.split()[0]
     return kind in ('L', '1') or (is_deep(mode) and kind[0] in 'IF')

@@ -8,7 +8,7 @@ from pathlib import Path
 from course_utils.config import CourseError, cache_dir
 from course_utils.publish.space import write_space
 
-IMPORTS = 'import gradio, numpy, onnxruntime, PIL'
+APP_IMPORTS = 'import gradio, numpy, onnxruntime, PIL'
 
 
 def app_environment() -> Path:
@@ -21,7 +21,7 @@ def import_trouble(python: Path) -> str:
     "Why that Python cannot import what the app needs; empty where it can."
     if not python.exists(): return 'there is no environment for it yet'
     environment = dict(os.environ, GRADIO_ANALYTICS_ENABLED='False')
-    try: done = subprocess.run([str(python), '-c', IMPORTS], env=environment, capture_output=True, text=True)
+    try: done = subprocess.run([str(python), '-c', APP_IMPORTS], env=environment, capture_output=True, text=True)
     except OSError as e: return str(e.strerror or e)
     if not done.returncode: return ''
     lines = done.stderr.strip().splitlines()
