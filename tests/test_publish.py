@@ -1,6 +1,8 @@
 """A classifier for others: the file knows what it needs, and Python, the plain code, the app and the page read it alike."""
 import json, platform, re, subprocess, sys, tempfile
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np, pandas as pd, pytest, timm, torch
 from hypothesis import given, settings
@@ -12,9 +14,10 @@ from course_utils.data.decode import Found, centre_square, read_picture
 from course_utils.data.pictures import Pictures
 from course_utils.publish import app, page, serve, space
 from course_utils.publish.small import half_weights, quantized
+from course_utils.report.intervals import proportion_interval
 from course_utils.techniques.answer import SHIPPED_TO_ASK, answer, calibrated, classify, open_model, refused, standalone
 from course_utils.techniques.calibration import temperature
-from course_utils.techniques.export import cpu_copy, export, last_layer
+from course_utils.techniques.export import cpu_copy, export, held_out_facts, last_layer
 from course_utils.techniques.gradcam import gradcam
 from course_utils.techniques.novelty import FEWEST_PICTURES, find_threshold, fit_novelty
 from course_utils.training.run import probabilities
@@ -356,6 +359,53 @@ def test_uploads_are_forgotten(tmp_path):
     assert not (tmp_path/'deep'/'picture.png').exists()
 
 
+# ---- what is told of it ----
+
+def test_the_detector_is_told_in_the_same_words_everywhere(hosted, opened, written, pics):
+    "Card, page, app and the page's script."
+    session, facts = opened
+    alarms = app.alarm_words(facts)
+    assert 'of 60 held-out pictures' in alarms.lower()
+    assert alarms in (hosted/'README.md').read_text(encoding='utf-8')
+    assert alarms in (written['folder']/'index.html').read_text(encoding='utf-8')
+    told = answer(session, facts, pics.x[0]) | dict(is_unlike=True)
+    unknown = app.unknown_words(facts)
+    assert unknown in app.answer_html(told, facts, pics.x[0])
+    assert json.loads((written['folder']/'model.json').read_text(encoding='utf-8'))['unknown'] == unknown
+    assert 'held-out' not in (written['folder']/'page.js').read_text(encoding='utf-8')
+
+
+def test_pictures_of_one_group_count_less(network, pics, tmp_path):
+    "As in `compare`: the interval of the card is that of the run, groups held out whole."
+    groups = np.arange(60) // 10
+    targets = pics.y[pics.valid]
+    probs = np.eye(2)[np.where(groups < 2, 1 - targets, targets)]
+    probs = probs.clip(.01, .99)
+    facts = held_out_facts(SimpleNamespace(probs=probs, targets=targets, groups=groups), network, None, ())
+    assert facts['card']['by_group'] == [[10, 0]] * 2 + [[10, 10]] * 4
+    low, high = proportion_interval(groups >= 2, groups=groups)
+    assert f'of 60 held-out pictures, of 6 groups, are named right ({low:.1%} to {high:.1%}' in space.accuracy_words(facts)
+    alone = proportion_interval(groups >= 2)
+    assert high - low > 1.5 * (alone[1] - alone[0])
+
+
+def test_a_network_takes_the_groups_of_its_pictures(network, pics, opened):
+    split = ['train'] * 108 + ['valid'] * 12
+    grouped = replace(pics, table=pics.table.assign(group=np.arange(120) // 4, split=split))
+    tallies = held_out_facts(network, network, grouped, ())['card']['by_group']
+    assert [n for n, right in tallies] == [4] * 3
+    assert opened[1]['card']['by_group'] is None, 'its pictures have no groups'
+
+
+def test_files_of_before_are_told_of_as_before(opened):
+    facts = opened[1]
+    old = dict(facts['card'])
+    del old['by_group']
+    assert space.accuracy_words(facts | dict(card=old)) == space.accuracy_words(facts)
+    assert space.accuracy_words(facts) in page.accuracy_paragraph(facts)
+    assert page.accuracy_paragraph(facts | dict(card=old)) == ''
+
+
 # ---- a folder to host ----
 
 @pytest.fixture(scope='module')
@@ -386,6 +436,20 @@ def test_the_card_tells_what_is_known(hosted):
     assert r'\<b\>one' in card
 
 
+def test_the_host_is_asked_for_this_python(hosted):
+    "The versions of requirements.txt are those of this Python; a host's own may be too old for them."
+    assert f'python_version: "{sys.version_info.major}.{sys.version_info.minor}"\n' in (hosted/'README.md').read_text(encoding='utf-8')
+
+
+def test_what_is_here_is_required_where_this_gradio_takes_it(monkeypatch):
+    versions = dict(gradio='7.0', numpy='2.4.6', pillow='13.0.0', onnxruntime='1.31.1')
+    monkeypatch.setattr(space, 'installed', lambda package, otherwise='': versions[package])
+    monkeypatch.setattr(space, 'gradio_wants', lambda: ['numpy<3.0,>=1.0', 'Pillow<13.0,>=8.0', 'mcp<2.0; extra == "mcp"'])
+    assert space.requirements() == 'gradio==7.0\nnumpy==2.4.6\npillow<13.0,>=8.0\nonnxruntime==1.31.1\n'
+    versions.update(pillow='12.1.0', onnxruntime='')
+    assert space.requirements() == 'gradio==7.0\nnumpy==2.4.6\npillow==12.1.0\nonnxruntime\n'
+
+
 def test_requirements_are_the_apps_alone(hosted):
     names = {re.split('[=><]', line)[0] for line in (hosted/'requirements.txt').read_text().split()}
     assert names == {'gradio', 'numpy', 'pillow', 'onnxruntime'}
@@ -404,6 +468,42 @@ def test_the_app_says_what_it_lacks(exported, monkeypatch, tmp_path):
     monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
     monkeypatch.setattr(serve, 'find_spec', lambda name: None)
     with pytest.raises(CourseError, match='add --install'): serve.main([str(exported['onnx'])])
+
+
+@pytest.fixture
+def app_cache(monkeypatch, tmp_path):
+    "A cache of its own, and a course without Gradio."
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path))
+    monkeypatch.setattr(serve, 'find_spec', lambda name: None)
+    return tmp_path
+
+
+def stand_in(imports: str):
+    "In place of an install: an environment whose Python is this one and runs `imports` first."
+    def install(requirements):
+        python = serve.app_environment()
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(f'#!{sys.executable}\n{imports}\n')
+        python.chmod(0o755)
+    return install
+
+
+@pytest.mark.fault
+@pytest.mark.skipif(platform.system() == 'Windows', reason='a script stands in for Python')
+def test_an_install_that_failed_counts_as_none(app_cache, monkeypatch):
+    stand_in('import no_such_gradio')(None)
+    with pytest.raises(CourseError, match="No module named 'no_such_gradio'.*add --install"): serve.app_python(app_cache, install=False)
+    monkeypatch.setattr(serve, 'install_app', stand_in('import no_such_numpy'))
+    with pytest.raises(CourseError, match="cannot be imported .*No module named 'no_such_numpy'"): serve.app_python(app_cache, install=True)
+
+
+@pytest.mark.skipif(platform.system() == 'Windows', reason='a script stands in for Python')
+def test_it_is_installed_once(app_cache, monkeypatch):
+    installs = []
+    monkeypatch.setattr(serve, 'install_app', lambda requirements: installs.append(requirements) or stand_in('')(requirements))
+    pythons = {serve.app_python(app_cache, install=True) for _ in range(2)}
+    assert pythons == {str(serve.app_environment())}
+    assert len(installs) == 1
 
 
 # ---- the page's files; tests/browser/test_page.py runs them ----
@@ -489,13 +589,30 @@ def test_at_smoke_nothing_is_fetched(monkeypatch, tmp_path):
 
 
 @pytest.mark.fault
+def test_another_runtime_than_the_pinned_one_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
+    monkeypatch.setenv('COURSE_PROFILE', 'cpu')
+    (tmp_path/'other.tgz').write_bytes(b'something else')
+    monkeypatch.setattr(page, 'fetch_runtime', lambda work: tmp_path/'other.tgz')
+    with pytest.raises(CourseError, match='checksum differs'): page.runtime_folder()
+    assert not (tmp_path/'cache').exists()
+
+
+def test_the_pinned_runtime_is_taken(monkeypatch, tmp_path):
+    (tmp_path/'package.tgz').write_bytes(b'abc')
+    published = '3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw=='  # of b'abc', FIPS 180-2
+    monkeypatch.setattr(page, 'RUNTIME_SHA512', published)
+    page.check_runtime(tmp_path/'package.tgz')
+
+
+@pytest.mark.fault
 def test_without_npm_the_page_says_so(exported, pics, monkeypatch, tmp_path):
     monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
     monkeypatch.setenv('PATH', str(tmp_path))
     Image.fromarray(pics.x[0]).save(tmp_path/'sample.png')
     done = page.write_page(exported['onnx'], tmp_path/'page', samples=[(tmp_path/'sample.png', '')])
     text = (tmp_path/'page'/'index.html').read_text(encoding='utf-8')
-    assert done['missing'] == page.NO_NPM
+    assert 'install Node.js' in done['missing'], 'who writes the page is told what to do'
     assert page.NO_NPM in text
     assert 'still.png' in text
     assert '<script' not in text
@@ -504,8 +621,38 @@ def test_without_npm_the_page_says_so(exported, pics, monkeypatch, tmp_path):
 def test_the_sample_carries_nothing_but_pixels(tmp_path):
     exif = Image.Exif()
     exif[0x8298] = 'somebody'
-    Image.new('RGB', (900, 300), 'red').save(tmp_path/'a.jpg', exif=exif)
-    page.write_sample(tmp_path/'a.jpg', tmp_path/'b.jpg')
+    Image.new('RGB', (900, 300), 'red').save(tmp_path/'a.jpg', exif=exif, comment='by somebody')
+    page.read_sample(tmp_path/'a.jpg').save(tmp_path/'b.jpg')
     with Image.open(tmp_path/'b.jpg') as sample:
         assert sample.size == (384, 128)
         assert not dict(sample.getexif())
+        assert 'comment' not in sample.info
+
+
+def test_a_deep_sample_is_as_bright_as_in_training(tmp_path):
+    "By the file's range of greys: stretched by itself, a dark picture would come out bright."
+    values = np.full((40, 40), 500, np.uint16)
+    values[:20] = 1000
+    Image.fromarray(values).save(tmp_path/'deep.png')
+    sample = page.read_sample(tmp_path/'deep.png', [0, 4000])
+    assert sample.mode == 'L'
+    assert sorted(set(np.asarray(sample).ravel().tolist())) == [32, 64]
+    trained = read_picture(tmp_path/'deep.png', 40, (0, 4000))[0][..., 0]
+    assert (np.asarray(sample) == trained).all()
+
+
+def test_the_page_reads_samples_by_the_range_of_its_file(exported, runtime, monkeypatch, tmp_path):
+    facts = space.shipped_facts(exported['onnx']) | dict(grey_range=[0, 4000])
+    monkeypatch.setattr(page, 'shipped_facts', lambda file: facts)
+    Image.fromarray(np.full((40, 40), 1000, np.uint16)).save(tmp_path/'deep.png')
+    done = page.write_page(exported['onnx'], tmp_path/'page', samples=[(tmp_path/'deep.png', '')], runtime=runtime)
+    with Image.open(done['folder']/'samples'/'0.jpg') as sample: assert sample.getextrema() == (64, 64)
+
+
+@pytest.mark.fault
+def test_a_sample_that_cannot_be_read_is_named(written, exported, runtime, tmp_path):
+    (tmp_path/'paper.png').write_bytes(b'%PDF-1.4 and so on')
+    for name, reason in (('paper.png', 'not a picture'), ('gone.png', 'No such file')):
+        with pytest.raises(CourseError, match=rf'The sample .*{name} cannot be read \({reason}'):
+            page.write_page(exported['onnx'], written['folder'], samples=[(tmp_path/name, '')], runtime=runtime)
+    assert (written['folder']/'samples'/'0.jpg').exists(), 'the older page is still there'

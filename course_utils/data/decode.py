@@ -31,6 +31,16 @@ def read_picture(
     """Reads one picture, scales its shorter side to `size` (bicubic) and cuts the centre square.
     Of an animation, the first frame. Raises `OSError` or `ValueError` where it is not a readable picture."""
     # It goes into exported files as it stands here, with the others of `STANDALONE`: nothing else of the course is called.
+    picture, mode, shape = whole_picture(path, grey_range)
+    # another filter: raise FORMAT, and say so in RESIZE (training/run.py), which the exported file carries
+    return np.asarray(centre_square(picture, size)), mode, shape
+
+
+def whole_picture(
+    path,                             # the file
+    grey_range: tuple | None = None,  # see `read_picture`
+) -> tuple[Image.Image, str, tuple]:  # 8-bit RGB, turned as its EXIF says; its mode in the file; its width and height there
+    "Reads one picture and leaves its size and its edges as they are. Raises `OSError` or `ValueError` where it is not a readable picture."
     if os.path.getsize(path) == 0: raise ValueError('the file is empty')
     with warnings.catch_warnings():
         warnings.simplefilter('error', Image.DecompressionBombWarning)
@@ -41,9 +51,7 @@ def read_picture(
             if getattr(file, 'n_frames', 1) > 1: mode += ' animated'
             # no `draft`, which is faster and another picture: no browser and no other library reads a JPEG at a half
             picture = file if colour is None else from_deep_colour(colour, file, grey_range)
-            picture = to_rgb(ImageOps.exif_transpose(picture), grey_range)
-    # another filter: raise FORMAT, and say so in RESIZE (training/run.py), which the exported file carries
-    return np.asarray(centre_square(picture, size)), mode, shape
+            return to_rgb(ImageOps.exif_transpose(picture), grey_range), mode, shape
 
 
 def centre_square(
@@ -100,7 +108,8 @@ def to_rgb(
 
 
 # what reads a picture in an exported file, which has NumPy and Pillow alone: their source is copied
-STANDALONE = (read_picture, centre_square, open_picture, to_rgb, grey_levels, grey_extremes, find_grey_range, deep_colour, from_deep_colour)
+STANDALONE = (read_picture, whole_picture, centre_square, open_picture, to_rgb, grey_levels, grey_extremes, find_grey_range, deep_colour,
+              from_deep_colour)
 
 
 def unreadable_reason(error: Exception, path=None) -> str:

@@ -59,12 +59,23 @@ def figure(image, words: str) -> str:
     return f'<figure><img src="{data_address(image)}" alt="{html.escape(words)}"><figcaption>{html.escape(words)}</figcaption></figure>'
 
 
-def unlike_words(told: dict, facts: dict) -> str:
-    "What the detector says, as a sentence of its own; empty where it is silent or is not there."
-    if not told['is_unlike']: return ''
-    alarms = percent(facts['unlike']['false_alarms'])
-    return (f'I do not know: this picture is unlike those that the network was trained on. (Of {facts["unlike"]["pictures"]} held-out '
-            f'pictures that are like them, {alarms} are called unlike, too.) What follows may mean nothing.')
+def alarm_words(facts: dict) -> str:
+    "How often the detector is wrong about pictures that it should know."
+    unlike = facts['unlike']
+    return f"Of {unlike['pictures']} held-out pictures that are like them, {percent(unlike['false_alarms'])} are called unlike, too."
+
+
+def unknown_words(facts: dict) -> str:
+    "What stands above an answer where a picture is unlike; empty where the file has no detector."
+    if not facts.get('unlike'): return ''
+    return f'I do not know: this picture is unlike those that the network was trained on. ({alarm_words(facts)}) What follows may mean nothing.'
+
+
+def detector_words(facts: dict) -> str:
+    "What the detector does, for the model card and the page."
+    if not facts.get('unlike'): return 'It has no detector of pictures that are unlike its training pictures: it answers to anything.'
+    return ('It says "I do not know" where a picture is farther from the pictures that the network was trained on than nearly all held-out '
+            f'ones. {alarm_words(facts)}')
 
 
 def agreement_words(told: dict) -> str:
@@ -79,7 +90,7 @@ def answer_html(
     image,        # that it was told of
 ) -> str:
     "The answer as HTML. Names of classes are text in it."
-    unknown = unlike_words(told, facts)
+    unknown = unknown_words(facts) if told['is_unlike'] else ''
     labels = facts['labels']
     name = html.escape(labels[told['named']])
     best = percent(told['probs'][told['named']])

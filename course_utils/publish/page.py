@@ -1,24 +1,25 @@
 """The *Try it* page: an exported classifier in the visitor's own browser, without a server. `python -m course_utils page MODEL.onnx --out folder`.
 
 Its files are plain: any static host will do. The runtime, onnxruntime-web, comes from npm and is copied beside them."""
-import argparse, gzip, hashlib, html, json, shutil, subprocess, tarfile, tempfile
+import argparse, base64, gzip, hashlib, html, json, shutil, subprocess, tarfile, tempfile
 from pathlib import Path
 from string import Template
 
 import numpy as np, onnx
-from PIL import Image, ImageOps
+from PIL import Image
 
 from course_utils.config import CourseError, cache_dir, profile, whole_folder, write_whole
-from course_utils.data.decode import read_picture, to_rgb
-from course_utils.publish.app import map_over, percent
+from course_utils.data.decode import read_picture, unreadable_reason, whole_picture
+from course_utils.data.greys import is_deep
+from course_utils.publish.app import detector_words, map_over, percent, unknown_words
 from course_utils.publish.small import half_weights
-from course_utils.publish.space import shipped_facts
+from course_utils.publish.space import accuracy_words, shipped_facts
 from course_utils.techniques.answer import answer, open_model
 
 TEMPLATES = Path(__file__).parent/'page'
 RUNTIME = 'onnxruntime-web'
 RUNTIME_VERSION = '1.30.0'
-RUNTIME_SHA256 = ''
+RUNTIME_SHA512 = 'q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=='  # npm view PACKAGE@VERSION dist.integrity
 MODULE, WASM = 'ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm'
 PACKED = 'ort.bin'  # the WASM file, packed by gzip; a name ending in .gz would be unpacked by some servers, not by others
 SCRIPTS = ('page.js', 'answer.js', 'picture.js', 'page.css')
@@ -45,13 +46,14 @@ NO_NPM = 'The network cannot run here: onnxruntime-web, which runs it, could not
 # ---- the runtime ----
 
 def runtime_folder() -> Path:
-    """Where onnxruntime-web lies, packed: fetched once by npm, then kept in `cache_dir()`. Raises `CourseError` where npm is missing or
-    cannot reach its registry, and at profile smoke, which fetches nothing."""
+    """Where onnxruntime-web lies, packed: fetched once by npm, then kept in `cache_dir()`. Raises `CourseError` where npm is missing,
+    cannot reach its registry or brings another file than the pinned one, and at profile smoke, which fetches nothing."""
     folder = cache_dir()/f'{RUNTIME}-{RUNTIME_VERSION}'
     if folder.is_dir(): return folder
     if profile().name == 'smoke': raise CourseError(f'{RUNTIME} is not kept here, and profile smoke fetches nothing: choose another profile.')
     with tempfile.TemporaryDirectory() as work:
         archive = fetch_runtime(Path(work))
+        check_runtime(archive)
         with whole_folder(folder, RUNTIME) as kept: unpack_runtime(archive, kept)
     return folder
 
@@ -65,6 +67,13 @@ def fetch_runtime(work: Path) -> Path:
     return next(work.glob('*.tgz'))
 
 
+def check_runtime(archive: Path):
+    "Raises `CourseError` unless it is the package that was pinned: a page runs it in its visitors' browsers."
+    digest = hashlib.sha512(archive.read_bytes()).digest()
+    if base64.b64encode(digest).decode() == RUNTIME_SHA512: return
+    raise CourseError(f"npm brought another {RUNTIME} than the one that is pinned, its checksum differs: empty npm's cache (npm cache clean --force), and try again.")
+
+
 def unpack_runtime(archive: Path, folder: Path):
     "The two files of it that a page needs; the large one packed, to a quarter."
     with tarfile.open(archive) as package:
@@ -76,26 +85,37 @@ def unpack_runtime(archive: Path, folder: Path):
 
 # ---- samples and the still ----
 
-def write_sample(path, target: Path):
-    "A picture that a visitor can click: smaller, without what else its file tells."
-    with Image.open(path) as file:
-        is_grey = file.mode in ('L', '1')
-        picture = to_rgb(ImageOps.exif_transpose(file))
+def read_sample(
+    path,
+    grey_range=None,  # of the exported file: see `data.decode.read_picture`
+) -> Image.Image:
+    """A picture that a visitor can click: read as the training pictures were, made smaller, without what else its file tells.
+    Raises `CourseError` where it cannot be read."""
+    try: picture, mode, _ = whole_picture(path, grey_range)
+    except Exception as e:
+        reason = getattr(e, 'strerror', None) or unreadable_reason(e, path)
+        raise CourseError(f"The sample {path} cannot be read ({reason}): leave it out, or name another picture.") from None
     picture.thumbnail((SAMPLE_SIZE, SAMPLE_SIZE))
-    if is_grey: picture = picture.convert('L')
-    picture.save(target, 'JPEG', quality=92)
+    picture.info.clear()
+    return picture.convert('L') if has_grey_mode(mode) else picture
+
+
+def has_grey_mode(mode: str) -> bool:
+    "Has a picture of this mode (as `read_picture` tells it) no colours? Such a sample is a smaller file without them."
+    kind = mode.split()[0]
+    return kind in ('L', '1') or (is_deep(mode) and kind[0] in 'IF')
 
 
 def write_samples(
-    samples,        # (file, label or ''), shown in this order
+    samples,        # (`read_sample`, label or ''), shown in this order
     folder: Path,
 ) -> list:          # (name of the file, label)
-    "Copies them into the page."
+    "Writes them into the page."
     (folder/'samples').mkdir()
     written = []
-    for k, (path, label) in enumerate(samples):
+    for k, (picture, label) in enumerate(samples):
         name = f'samples/{k}.jpg'
-        write_sample(path, folder/name)
+        picture.save(folder/name, 'JPEG', quality=92)
         written.append((name, label))
     return written
 
@@ -107,7 +127,7 @@ def write_still(
 ) -> str:        # what it shows, in words
     "A picture and its map side by side, for whoever has no scripts."
     session, facts = open_model(onnx_file)
-    image, *_ = read_picture(sample, facts['size'])
+    image, *_ = read_picture(sample, facts['size'], facts.get('grey_range'))
     told = answer(session, facts, image)
     shown = [image] if told['map'] is None else [image, map_over(image, told['map'])]
     Image.fromarray(np.hstack(shown)).save(target)
@@ -128,11 +148,10 @@ def sample_buttons(samples: list) -> str:  # HTML
     return f'<ul class="samples">{"".join(items)}</ul>'
 
 
-def detector_words(facts: dict) -> str:
-    unlike = facts.get('unlike')
-    if not unlike: return 'It has no detector of pictures that are unlike its training pictures: it answers to anything.'
-    return (f'Where a picture is farther from the training pictures than nearly all held-out ones, the page says "I do not know". It says so, '
-            f'wrongly, for {unlike["false_alarms"]:.1%} of {unlike["pictures"]} held-out pictures.')
+def accuracy_paragraph(facts: dict) -> str:  # HTML
+    "How good it is. Empty for files of before, which do not say which held-out pictures are alike: their interval would be too narrow."
+    if 'by_group' not in (facts.get('card') or {}): return ''
+    return f'<p>{html.escape(accuracy_words(facts))}</p>'
 
 
 def map_reason(facts: dict) -> str:
@@ -161,9 +180,9 @@ def page_blanks(facts: dict, title: str, samples: list, still: str, missing: str
     shown_still = f'{image}<p>{html.escape(still)}</p>' if still else ''
     return dict(
         title=html.escape(title), lead=html.escape(lead), size=facts['size'], samples=sample_buttons(samples), still=shown_still,
-        missing=f'<p>{missing}</p>{shown_still}' if missing else '', live='hidden' if missing else '',
+        missing=f'<p>{NO_NPM}</p>{shown_still}' if missing else '', live='hidden' if missing else '',
         early='' if missing else early_links(), script='' if missing else '<script type="module" src="page.js"></script>',
-        detector=html.escape(detector_words(facts)), map=map_reason(facts),
+        accuracy=accuracy_paragraph(facts), detector=html.escape(detector_words(facts)), map=map_reason(facts),
         home=f'<a href="{html.escape(home)}">Back to the course</a>.' if home else '')
 
 
@@ -183,21 +202,22 @@ def write_page(
     samples=(),         # (file, label or ''): pictures to click
     home: str='',       # an address that a link at the end leads to
     runtime: Path | None=None,  # onnxruntime-web as `runtime_folder` leaves it; None: fetched by npm
-) -> dict:              # `folder`; `bytes` of all files; `missing`, a sentence where the network cannot run
+) -> dict:              # `folder`; `bytes` of all files; `missing`, where the network cannot run: why, and the remedy
     """Writes the page: index.html, scripts, runtime, model and samples. A model that would make it larger than 12 MB has its weights
-    halved to 16 bits. Where npm is out of reach the page says so in a sentence, and shows the still. Raises `CourseError` for a file
-    of another kind, or a folder that cannot be written."""
+    halved to 16 bits. Where npm is out of reach the page says so to its visitors and shows the still, and `missing` says why and what
+    to do. Raises `CourseError` for a file of another kind, a sample that cannot be read, or a folder that cannot be written."""
     facts, folder = shipped_facts(onnx_file), Path(folder)
+    samples = [(read_sample(path, facts.get('grey_range')), label) for path, label in samples]  # before an older page is cleared away
     missing = ''
     try: runtime = runtime or runtime_folder()
-    except CourseError: runtime, missing = None, NO_NPM
+    except CourseError as e: runtime, missing = None, str(e)
     try:
         clear_page(folder)
         for name in SCRIPTS: shutil.copyfile(TEMPLATES/name, folder/name)
         written = write_samples(samples, folder)
         write_model(onnx_file, folder, runtime)
         still = write_still(folder/'model.onnx', folder/written[0][0], folder/'still.png') if written else ''
-        facts['optimise'] = needs_optimising(folder/'model.onnx')
+        facts |= dict(optimise=needs_optimising(folder/'model.onnx'), unknown=unknown_words(facts))
         write_whole(folder/'model.json', json.dumps(facts, ensure_ascii=False))
         blanks = page_blanks(facts, title, written, still, missing, home)
         write_whole(folder/'index.html', Template((TEMPLATES/'index.html').read_text(encoding='utf-8')).substitute(blanks))

@@ -8,11 +8,24 @@ from pathlib import Path
 from course_utils.config import CourseError, cache_dir
 from course_utils.publish.space import write_space
 
+APP_IMPORTS = 'import gradio, numpy, onnxruntime, PIL'
+
 
 def app_environment() -> Path:
     "The Python of the environment that `install_app` makes."
     folder = cache_dir()/'app_environment'
     return folder/('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
+
+
+def import_trouble(python: Path) -> str:
+    "Why that Python cannot import what the app needs; empty where it can."
+    if not python.exists(): return 'there is no environment for it yet'
+    environment = dict(os.environ, GRADIO_ANALYTICS_ENABLED='False')
+    try: done = subprocess.run([str(python), '-c', APP_IMPORTS], env=environment, capture_output=True, text=True)
+    except OSError as e: return str(e.strerror or e)
+    if not done.returncode: return ''
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f'it ended with status {done.returncode}'
 
 
 def install_app(requirements: Path):
@@ -25,12 +38,16 @@ def install_app(requirements: Path):
 
 
 def app_python(space: Path, install: bool) -> str:
-    "A Python that has Gradio. Raises `CourseError` where there is none and none may be installed."
+    "A Python that can import Gradio. Raises `CourseError` where there is none and none may be installed, or where what was installed does not work."
     if find_spec('gradio'): return sys.executable
     python = app_environment()
-    if install: install_app(space/'requirements.txt')
-    if python.exists(): return str(python)
-    raise CourseError("The app needs Gradio, which is not installed: add --install, and it gets an environment of its own.")
+    trouble = import_trouble(python)
+    if not trouble: return str(python)
+    if not install: raise CourseError(f"The app needs Gradio, which is not here ({trouble}): add --install, and it gets an environment of its own.")
+    install_app(space/'requirements.txt')
+    trouble = import_trouble(python)
+    if trouble: raise CourseError(f"What the app needs was installed and cannot be imported ({trouble}): mend what that names, then try again with --install.")
+    return str(python)
 
 
 def main(arguments: list | None=None):

@@ -1,8 +1,10 @@
 """A folder that can be hosted: the app, what it needs, and a model card. `python -m course_utils space MODEL.onnx --out folder`."""
-import argparse, shutil
-from importlib.metadata import PackageNotFoundError, version
+import argparse, platform, shutil
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from string import Template
+
+from packaging.requirements import Requirement
 
 from course_utils.config import CourseError, write_whole
 from course_utils.publish import app
@@ -11,7 +13,9 @@ from course_utils.techniques.answer import SHIPPED_TO_ASK, open_model, standalon
 
 CARD = Path(__file__).with_name('card.md')
 GRADIO = '6.31.0'  # with which it was tried
+GRADIO_WANTS = ('numpy>=1.0,<3.0', 'pillow>=8.0,<13.0')  # what its metadata says of the packages in NEEDED
 NEEDED = ('numpy', 'pillow', 'onnxruntime')  # beside Gradio
+PYTHON = '.'.join(platform.python_version_tuple()[:2])
 IMPORT = 'from course_utils.techniques.answer import'
 
 
@@ -21,22 +25,34 @@ def card_blanks(
 ) -> dict:        # name of a blank → what goes there
     "What a model card says. What nobody told the file is said to be unknown."
     told = facts.get('card') or {}
-    n, right = told.get('held_out', 0), told.get('right', 0)
-    accuracy = 'Not measured: the file was written without held-out pictures.'
-    if n:
-        low, high = proportion_interval([True] * right + [False] * (n - right))
-        accuracy = f'{right / n:.1%} of {n} held-out pictures are named right ({low:.1%} to {high:.1%}, nineteen times out of twenty).'
     data = 'Not told.'
-    if told.get('training'): data = f"{told['training']} pictures of *{plain_markdown(told['pictures'])}* to train on, {n} held out."
-    unlike = 'It has no detector of pictures that are unlike its training pictures: it answers to anything.'
-    if facts.get('unlike'):
-        alarms = facts['unlike']
-        unlike = f"It says *I do not know* where a picture is unlike its training pictures. So it does, wrongly, for {alarms['false_alarms']:.1%} of {alarms['pictures']} held-out pictures."
+    if told.get('training'): data = f"{told['training']} pictures of *{plain_markdown(told['pictures'])}* to train on, {told['held_out']} held out."
     troubles = '\n'.join(f'- {plain_markdown(trouble)}' for trouble in told.get('troubles', ())) or 'None was noted.'
-    return dict(title=title, gradio=installed('gradio', GRADIO), n_classes=len(facts['labels']), data=data, accuracy=accuracy,
-                classes=', '.join(map(plain_markdown, facts['labels'])), unlike=unlike, troubles=troubles,
+    return dict(title=title, gradio=installed('gradio', GRADIO), python=PYTHON, n_classes=len(facts['labels']), data=data, accuracy=accuracy_words(facts),
+                classes=', '.join(map(plain_markdown, facts['labels'])), unlike=app.detector_words(facts), troubles=troubles,
                 prepare=f"{'; '.join(facts['contract']['order'])} ({facts['contract']['filter']}, a = {facts['contract']['a']}, antialiased; size {facts['size']}).",
                 temperature=f"{facts['temperature']:.3f}")
+
+
+def accuracy_words(facts: dict) -> str:
+    "How many held-out pictures are named right, with an interval, for the model card and the page."
+    told = facts.get('card') or {}
+    n, right, by_group = told.get('held_out', 0), told.get('right', 0), told.get('by_group')
+    if not n: return 'Not measured: the file was written without held-out pictures.'
+    low, high = held_out_interval(by_group) if by_group else proportion_interval([True] * right + [False] * (n - right))
+    grouped = f', of {len(by_group)} groups,' if by_group else ''
+    return f'{right / n:.1%} of {n} held-out pictures{grouped} are named right ({low:.1%} to {high:.1%}, nineteen times out of twenty).'
+
+
+def held_out_interval(
+    by_group: list,  # [pictures, of these right] of each held-out group, such as a module
+) -> tuple:          # low, high
+    "Interval of the accuracy: pictures of one group are alike, and tell less than as many of as many groups."
+    answers, groups = [], []
+    for group, (n, right) in enumerate(by_group):
+        answers += [True] * right + [False] * (n - right)
+        groups += [group] * n
+    return proportion_interval(answers, groups=groups)
 
 
 def plain_markdown(text: str) -> str:
@@ -52,10 +68,30 @@ def installed(package: str, otherwise: str='') -> str:
 
 
 def requirements() -> str:
-    "Versions of what is here, so that it runs tomorrow as it ran today."
+    """The version of Gradio that is here, or with which it was tried, and of every other package the version that is here. Where this
+    Gradio cannot do with that one, the range that it asks for: the newest of it is installed then, and may be another tomorrow."""
+    wanted = {}
+    for line in gradio_wants():
+        requirement = Requirement(line)
+        wanted[requirement.name.lower()] = requirement.specifier
     lines = [f"gradio=={installed('gradio', GRADIO)}"]
-    for package in NEEDED: lines.append(f'{package}>={installed(package)}' if package == 'numpy' else package)
+    lines += [package + version_wanted(installed(package), wanted.get(package)) for package in NEEDED]
     return '\n'.join(lines) + '\n'
+
+
+def gradio_wants() -> tuple | list:
+    "What the Gradio that is here asks for, as in `pip`; without one, what the one with which it was tried does."
+    try: return requires('gradio') or GRADIO_WANTS
+    except PackageNotFoundError: return GRADIO_WANTS
+
+
+def version_wanted(
+    here: str,   # the version of a package that is here; empty where it is not
+    asked=None,  # a `SpecifierSet`, or None where Gradio does not ask for the package
+) -> str:        # as it follows the package's name
+    "This one version, or all that Gradio takes where it does not take this one."
+    takes = asked is None or asked.contains(here, prereleases=True)
+    return f'=={here}' if here and takes else str(asked or '')
 
 
 def space_app() -> str:

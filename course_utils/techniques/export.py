@@ -152,17 +152,29 @@ def held_out_facts(
     troubles,                  # sentences
 ) -> dict:
     "The temperature, the views that do no harm, and what a model card says. Of a bare network without pictures nothing is known."
-    probs, targets = getattr(model, 'probs', None), getattr(model, 'targets', None)
+    probs, targets, groups = (getattr(model, name, None) for name in ('probs', 'targets', 'groups'))
     if probs is None and pics is not None and len(pics.valid):
-        probs, targets = probabilities(network, pics.x[pics.valid]), pics.y[pics.valid]
+        probs, targets, groups = probabilities(network, pics.x[pics.valid]), pics.y[pics.valid], held_out_groups(pics)
     n = 0 if probs is None else len(probs)
     facts = dict(temperature=1., views=[[0, False], [0, True]], unlike=None)
     if n >= FEWEST_PICTURES: facts['temperature'] = temperature(np.log(probs.clip(1e-12)), targets)
     if pics is not None and len(pics.valid) >= FEWEST_PICTURES: facts['views'] = harmless_views(network, pics)
-    right = int((probs.argmax(1) == targets).sum()) if n else 0
+    is_right = probs.argmax(1) == targets if n else np.zeros(0, bool)
     name, training = (pics.name, len(pics.train)) if pics is not None else ('', 0)
-    facts['card'] = dict(pictures=name, training=training, held_out=n, right=right, troubles=list(troubles))
+    facts['card'] = dict(pictures=name, training=training, held_out=n, right=int(is_right.sum()), by_group=group_tallies(groups, is_right),
+                         troubles=list(troubles))
     return facts
+
+
+def group_tallies(
+    groups: np.ndarray | None,  # `(N,)`, such as modules; None where there are no groups
+    is_right: np.ndarray,       # `(N,)` bool
+) -> list | None:               # [pictures, of these right] of each group
+    "What an interval of the accuracy is made from where pictures are alike: the file keeps them, whoever shows it computes."
+    if groups is None: return None
+    _, places = np.unique(groups, return_inverse=True)
+    pictures, right = np.bincount(places), np.bincount(places, is_right)
+    return np.stack([pictures, right], axis=1).astype(int).tolist()
 
 
 def evenly(places: np.ndarray, n: int) -> np.ndarray:

@@ -98,9 +98,7 @@ function showView() {
 function show() {
   const { facts } = network;
   const plain = told.views[0];
-  const { false_alarms: alarms, pictures } = facts.unlike || {};
-  const unknown = `I do not know: this picture is unlike those that the network was trained on. (Of ${pictures} held-out pictures that are like them, ${percent(alarms || 0)} are called unlike, too.) What follows may mean nothing.`;
-  part('verdict').textContent = told.isUnlike ? unknown : `${facts.labels[told.named]}, ${percent(plain.probs[told.named])}.`;
+  part('verdict').textContent = told.isUnlike ? facts.unknown : `${facts.labels[told.named]}, ${percent(plain.probs[told.named])}.`;
   part('verdict').classList.toggle('unknown', Boolean(told.isUnlike));
   part('agree').textContent = told.views.length > 1 ? `${told.agree} of ${told.views.length} views of it (mirrored, turned) say the same.` : '';
   part('view').max = told.views.length - 1;
