@@ -259,3 +259,12 @@ def test_each_setting_is_compared_with_its_own_reference(tmp_path):
 
 def test_verdict():
     assert (verdict(.01, .02), verdict(-.02, -.01), verdict(-.01, .02)) == ('better', 'worse', 'not clear')
+
+
+def test_older_measurements_say_that_they_split_at_random(tmp_path):
+    def said(**facts):
+        row = dict(data='solar 0', right='1' * 4, loss=[.1] * 4, seconds=1., settings=dict(arm='a', seed=0), device='CPU', versions=dict(torch='2'), date='today', **facts)
+        (tmp_path/'old.json').write_text(json.dumps(dict(runs={'a, seed 0': row})))
+        return measured_on(tmp_path/'old.json')
+    assert '4 held-out pictures drawn at random, cells of the same modules in training, 1 seed,' in said()
+    assert 'at random' not in said(groups=[0, 0, 1, 1])

@@ -18,6 +18,7 @@ import numpy as np, pandas as pd
 
 from course_utils.config import profile, results_dir, write_whole
 from course_utils.report.stats import Seeds, gains
+from course_utils.show.words import plural
 from course_utils.training.learner import device_name, versions
 
 
@@ -190,9 +191,15 @@ def measured_on(name: str) -> str:
     first = runs[0]
     by_folds = first['settings'].get('fold') is not None
     if by_folds: judged = f"{n_pictures:,} pictures, each held out once, in {len(rows)} folds"
-    else: judged = f"{len(first['right'])} held-out pictures, {len(rows)} seeds"
+    else: judged = f"{len(first['right'])} held-out pictures{random_words(first)}, {plural(len(rows), 'seed')}"
     return (f"Measured on {first['data'].split()[0]}, {judged}, "
             f"{first['device']}, torch {first['versions']['torch']}, {first['date']}.")
+
+
+def random_words(row: dict) -> str:
+    "Older measurements of the solar cells split them at random. Newer ones hold out whole modules, and know their groups."
+    is_random = row['data'].startswith('solar') and 'groups' not in row
+    return ' drawn at random, cells of the same modules in training' if is_random else ''
 
 
 def measured_regime(name: str) -> str:
