@@ -395,6 +395,7 @@ def test_a_network_takes_the_groups_of_its_pictures(network, pics, opened):
     tallies = held_out_facts(network, network, grouped, ())['card']['by_group']
     assert [n for n, right in tallies] == [4] * 3
     assert opened[1]['card']['by_group'] is None, 'its pictures have no groups'
+    assert held_out_facts(torch.nn.Conv2d(4, 4, 1, groups=2), network, None, ())['card']['by_group'] is None, 'groups of channels are others'
 
 
 def test_files_of_before_are_told_of_as_before(opened):
@@ -446,8 +447,8 @@ def test_what_is_here_is_required_where_this_gradio_takes_it(monkeypatch):
     monkeypatch.setattr(space, 'installed', lambda package, otherwise='': versions[package])
     monkeypatch.setattr(space, 'gradio_wants', lambda: ['numpy<3.0,>=1.0', 'Pillow<13.0,>=8.0', 'mcp<2.0; extra == "mcp"'])
     assert space.requirements() == 'gradio==7.0\nnumpy==2.4.6\npillow<13.0,>=8.0\nonnxruntime==1.31.1\n'
-    versions.update(pillow='12.1.0', onnxruntime='')
-    assert space.requirements() == 'gradio==7.0\nnumpy==2.4.6\npillow==12.1.0\nonnxruntime\n'
+    versions.update(numpy='', pillow='12.1.0', onnxruntime='')
+    assert space.requirements() == 'gradio==7.0\nnumpy<3.0,>=1.0\npillow==12.1.0\nonnxruntime\n'
 
 
 def test_requirements_are_the_apps_alone(hosted):

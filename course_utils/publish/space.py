@@ -28,8 +28,8 @@ def card_blanks(
     data = 'Not told.'
     if told.get('training'): data = f"{told['training']} pictures of *{plain_markdown(told['pictures'])}* to train on, {told['held_out']} held out."
     troubles = '\n'.join(f'- {plain_markdown(trouble)}' for trouble in told.get('troubles', ())) or 'None was noted.'
-    return dict(title=title, gradio=installed('gradio', GRADIO), python=PYTHON, n_classes=len(facts['labels']), data=data, accuracy=accuracy_words(facts),
-                classes=', '.join(map(plain_markdown, facts['labels'])), unlike=app.detector_words(facts), troubles=troubles,
+    return dict(title=title, gradio=installed('gradio', GRADIO), python=PYTHON, n_classes=len(facts['labels']), data=data,
+                accuracy=accuracy_words(facts), classes=', '.join(map(plain_markdown, facts['labels'])), unlike=app.detector_words(facts), troubles=troubles,
                 prepare=f"{'; '.join(facts['contract']['order'])} ({facts['contract']['filter']}, a = {facts['contract']['a']}, antialiased; size {facts['size']}).",
                 temperature=f"{facts['temperature']:.3f}")
 
@@ -90,8 +90,8 @@ def version_wanted(
     asked=None,  # a `SpecifierSet`, or None where Gradio does not ask for the package
 ) -> str:        # as it follows the package's name
     "This one version, or all that Gradio takes where it does not take this one."
-    takes = asked is None or asked.contains(here, prereleases=True)
-    return f'=={here}' if here and takes else str(asked or '')
+    if here and (asked is None or asked.contains(here, prereleases=True)): return f'=={here}'
+    return str(asked or '')
 
 
 def space_app() -> str:

@@ -152,7 +152,8 @@ def held_out_facts(
     troubles,                  # sentences
 ) -> dict:
     "The temperature, the views that do no harm, and what a model card says. Of a bare network without pictures nothing is known."
-    probs, targets, groups = (getattr(model, name, None) for name in ('probs', 'targets', 'groups'))
+    probs, targets = getattr(model, 'probs', None), getattr(model, 'targets', None)
+    groups = None if probs is None else getattr(model, 'groups', None)  # a bare network may have some of its own: of channels
     if probs is None and pics is not None and len(pics.valid):
         probs, targets, groups = probabilities(network, pics.x[pics.valid]), pics.y[pics.valid], held_out_groups(pics)
     n = 0 if probs is None else len(probs)
