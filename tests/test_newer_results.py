@@ -48,7 +48,7 @@ def test_a_kind_for_each_outcome(tmp_path, numbers, kind):
 def test_one_clause_names_each_kind_that_there_is(tmp_path):
     (tmp_path/'newer.json').write_text(rows({'recipe': BASE, '+ mixup': BETTER, '+ CutMix': WORSE, '+ label smoothing': TRADE}))
     assert N.newer_in_words(N.measured_newer(folder=tmp_path)) == (
-        'the recipe 80.0%; better than the recipe: mixup; worse: CutMix; '
+        'by folds, the recipe 80.0%; better than the recipe: mixup; worse: CutMix; '
         'better in one of accuracy and loss, worse in the other: label smoothing')
 
 
@@ -127,7 +127,7 @@ def test_the_headline_is_the_measurement_once_there_is_one(tmp_path):
     (tmp_path/'lesson_13.json').write_text('{"headline": "one seed"}')
     assert headline_of('13', tmp_path) == 'one seed'
     (tmp_path/'newer.json').write_text(rows({'recipe': BASE, '+ mixup': BETTER}))
-    assert headline_of('13', tmp_path) == 'the recipe 80.0%; better than the recipe: mixup'
+    assert headline_of('13', tmp_path) == 'Solar cells, by folds, the recipe 80.0%; better than the recipe: mixup'
 
 
 def test_every_arm_of_the_measurement_has_a_name():

@@ -24,9 +24,9 @@ def headline_of(
         from course_utils.report.ladder_results import ladder_in_words, measured_ladder  # other lessons need not wait for it
         return ladder_in_words(measured_ladder(folder=folder))
     if lesson == '13':
-        from course_utils.report.newer_results import measured_newer, newer_in_words
-        by_folds = newer_in_words(measured_newer(folder=folder))
-        if by_folds: return by_folds
+        from course_utils.report.newer_results import newer_in_words, newer_measured
+        measured = newer_measured(folder)
+        if measured: return '. '.join(f'{data.capitalize()}, {newer_in_words(by_arm)}' for data, by_arm in measured.items())
     path = (folder or results_dir())/f'lesson_{lesson}.json'
     own_run = read_results(path).get('headline', '')
     folds = ladder_headline(lesson, folder)

@@ -55,10 +55,11 @@ def names_of_kind(table: pd.DataFrame, kind: str) -> list:
 def newer_in_words(
     by_arm: dict,  # of `measured_newer`
 ) -> str:          # empty without a measurement
-    "One clause: the recipe's accuracy, and the techniques by what they did to it."
+    "One clause: how it was judged, the recipe's accuracy, and the techniques by what they did to it."
     if not by_arm: return ''
     table = newer_gains(by_arm)
-    parts = [f'the recipe {by_arm[BASE].accuracy[0]:.1%}']
+    judged = 'one fold' if by_arm[BASE].n_trainings == 1 else 'by folds'
+    parts = [f'{judged}, the recipe {by_arm[BASE].accuracy[0]:.1%}']
     for kind, words in BESIDE_RECIPE.items():
         names = names_of_kind(table, kind)
         if names: parts.append(f"{words}: {', '.join(names)}")
@@ -83,7 +84,7 @@ def newer_advice(
     if shared: return f"Put into the recipe what added on {all_in_words(list(tables))}: {', '.join(shared)}."
     single = [f"{', '.join(names)} (on {data})" for data, names in adding.items() if names]
     if single: return f"Try on pictures of yours what added on one data set alone: {'; '.join(single)}. The other could not say, or said no."
-    return 'Leave the recipe as it is: none of these techniques clearly added to it. Come back to them for trainings ten times as long.'
+    return 'Leave the recipe as it is: none of these techniques clearly added to it. They were made for long trainings from scratch: come back to them there.'
 
 
 def all_in_words(data: list) -> str: return ' and on '.join(data) if len(data) > 1 else data[0]

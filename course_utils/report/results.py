@@ -190,7 +190,8 @@ def measured_on(name: str) -> str:
     n_pictures = sum(len(row['right']) for row in rows.values())
     first = runs[0]
     by_folds = first['settings'].get('fold') is not None
-    if by_folds: judged = f"{n_pictures:,} pictures, each held out once, in {len(rows)} folds"
+    if by_folds and len(rows) == 1: judged = f"{n_pictures:,} pictures of one fold"
+    elif by_folds: judged = f"{n_pictures:,} pictures, each held out once, in {len(rows)} folds"
     else: judged = f"{len(first['right'])} held-out pictures{random_words(first)}, {plural(len(rows), 'seed')}"
     return (f"Measured on {first['data'].split()[0]}, {judged}, "
             f"{first['device']}, torch {first['versions']['torch']}, {first['date']}.")
