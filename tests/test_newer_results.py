@@ -48,8 +48,8 @@ def test_a_kind_for_each_outcome(tmp_path, numbers, kind):
 def test_one_clause_names_each_kind_that_there_is(tmp_path):
     (tmp_path/'newer.json').write_text(rows({'recipe': BASE, '+ mixup': BETTER, '+ CutMix': WORSE, '+ label smoothing': TRADE}))
     assert N.newer_in_words(N.measured_newer(folder=tmp_path)) == (
-        'by folds, the recipe 80.0%; better than the recipe: mixup; worse: CutMix; '
-        'better in one of accuracy and loss, worse in the other: label smoothing')
+        'by folds, the recipe 80.0%; better than the recipe: mixup (accuracy +10.0%, loss -0.200); worse: CutMix (accuracy -10.0%, loss +0.400); '
+        'better in one of accuracy and loss, worse in the other: label smoothing (accuracy +10.0%, loss +0.400)')
 
 
 def test_three_together_are_one_name(tmp_path):
@@ -127,7 +127,7 @@ def test_the_headline_is_the_measurement_once_there_is_one(tmp_path):
     (tmp_path/'lesson_13.json').write_text('{"headline": "one seed"}')
     assert headline_of('13', tmp_path) == 'one seed'
     (tmp_path/'newer.json').write_text(rows({'recipe': BASE, '+ mixup': BETTER}))
-    assert headline_of('13', tmp_path) == 'Solar cells, by folds, the recipe 80.0%; better than the recipe: mixup'
+    assert headline_of('13', tmp_path) == 'Solar cells, by folds, the recipe 80.0%; better than the recipe: mixup (accuracy +10.0%, loss -0.200)'
 
 
 def test_every_arm_of_the_measurement_has_a_name():
@@ -174,3 +174,14 @@ def test_the_diagram_names_what_it_draws():
     assert len([patch for patch in fig.axes[0].patches if type(patch) is Rectangle]) == 4
     alt = I.step_of_training().alt
     assert all(name in alt for names in I.STEP_PARTS.values() for name in names)
+
+
+def test_the_widest_interval_is_shown_fold_by_fold(tmp_path):
+    (tmp_path/'newer.json').write_text(rows({'recipe': BASE, '+ mixup': BETTER, '+ CutMix': ALIKE}))
+    file = json.loads((tmp_path/'newer.json').read_text())
+    file['runs']['+ CutMix, fold 2']['right'] = '1' * 60 + '0' * 140  # this fold went wrong
+    (tmp_path/'newer.json').write_text(json.dumps(file))
+    assert N.widest_in_words(N.measured_newer(folder=tmp_path)) == (
+        'The widest interval has CutMix: 80.0%, 80.0%, 30.0%, 80.0% right, fold by fold; the recipe 80.0%, 80.0%, 80.0%, 80.0%.')
+    (tmp_path/'newer.json').write_text(rows({'recipe': BASE, '+ mixup': BETTER}, folds=[0]))
+    assert N.widest_in_words(N.measured_newer(folder=tmp_path)) == ''

@@ -1,13 +1,13 @@
 """What the newer techniques of lesson 13 added to the recipe, read here alone, so that its table, card and last lines cannot disagree."""
 from pathlib import Path
 
-import pandas as pd
+import numpy as np, pandas as pd
 
 from course_utils.config import results_dir
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import choice_in_words, outcome
 from course_utils.report.results import experiment_name, measured_by_folds
-from course_utils.report.stats import gains
+from course_utils.report.stats import Seeds, gains
 
 BASE = 'recipe'  # what every technique is added to
 BESIDE_RECIPE = {  # what `outcome` says → in a sentence
@@ -62,8 +62,28 @@ def newer_in_words(
     parts = [f'{judged}, the recipe {by_arm[BASE].accuracy[0]:.1%}']
     for kind, words in BESIDE_RECIPE.items():
         names = names_of_kind(table, kind)
+        if kind != 'not clear':
+            rows = table[table.kind == kind].itertuples()
+            names = [f'{name} (accuracy {row.gain:+.1%}, loss {row.loss_change:+.3f})' for name, row in zip(names, rows)]
         if names: parts.append(f"{words}: {', '.join(names)}")
     return '; '.join(parts)
+
+
+def widest_in_words(
+    by_arm: dict,  # of `measured_newer`
+) -> str:          # empty where there are no two folds
+    "The technique with the widest interval, fold by fold beside the recipe: where one fold went wrong, here it shows."
+    if not by_arm or by_arm[BASE].n_trainings < 2: return ''
+    table = newer_gains(by_arm)
+    widest = (table.high - table.low).idxmax()
+    return (f'The widest interval has {bare_name(widest)}: {fold_accuracies(by_arm[widest])} right, fold by fold; '
+            f'the recipe {fold_accuracies(by_arm[BASE])}.')
+
+
+def fold_accuracies(seeds: Seeds) -> str:
+    "'75.5%, 82.6%', a share for each fold."
+    shares = [seeds.right[0][seeds.folds == fold].mean() for fold in np.unique(seeds.folds)]
+    return ', '.join(f'{share:.1%}' for share in shares)
 
 
 def best_in_words(table: pd.DataFrame) -> str:  # of `newer_gains`
