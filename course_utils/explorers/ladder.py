@@ -71,8 +71,13 @@ def draw_climbs(ladders: dict):  # a matplotlib figure
         draw_climb(ax, ladder)
         whole = bottom_to_top(ladder)
         if whole is None: ax.set_title(data)
-        else: ax.set_title(f'{data}: {whole.gain:+.1%}', loc='left')
+        else: ax.set_title(f'{data}: {whole.gain:+.1%}{one_fold_words(ladder)}', loc='left')
     return fig
+
+
+def one_fold_words(ladder: dict) -> str:
+    "That one fold alone judges, where it is so."
+    return ', one fold' if next(iter(ladder.values())).n_trainings == 1 else ''
 
 
 def draw_climb(ax, ladder: dict):

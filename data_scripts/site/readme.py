@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from course_utils.config import CourseError, root, write_whole
-from course_utils.explorers.ladder import draw_climbs
+from course_utils.explorers.ladder import draw_climbs, one_fold_words
 from course_utils.report.headlines import headline_of
 from course_utils.report.ladder_results import bottom_to_top, ladder_in_words, ladder_steps, ladders_measured
 from course_utils.report.results import read_results
@@ -37,8 +37,8 @@ def sums(ladders: dict) -> dict:  # data set in words → 'from 70.9% to 82.5%, 
     for data, ladder in ladders.items():
         whole = bottom_to_top(ladder)
         if whole is None: continue
-        bottom, *_, top = [seeds.accuracy[0] for seeds in ladder.values()]
-        found[data] = f'from {bottom:.1%} to {top:.1%}, {whole.gain:+.1%} ({whole.low:+.1%} to {whole.high:+.1%})'
+        bottom, *_, top = ladder.values()
+        found[data] = f'from {bottom.accuracy[0]:.1%} to {top.accuracy[0]:.1%}, {whole.gain:+.1%} ({whole.low:+.1%} to {whole.high:+.1%}){one_fold_words(ladder)}'
     return found
 
 
@@ -68,7 +68,7 @@ def climb_words(ladders: dict) -> str:
     lines = []
     for data, ladder in ladders.items():
         rungs = [f'{name} {" ".join(f"{share:.4f}" for share in seeds.accuracy)}' for name, seeds in ladder.items()]
-        lines.append(f'{data}: {", ".join(rungs)}')
+        lines.append(f'{data}{one_fold_words(ladder)}: {", ".join(rungs)}')
     return '; '.join(lines)
 
 
