@@ -8,7 +8,6 @@ from pathlib import Path
 from course_utils.config import CourseError, root
 from course_utils.machine.places import child_environment, environment_program, find_program, typed_command
 
-OLDEST = (3, 11)  # Python; pyproject.toml says the same
 EXTRAS = {  # what is installed → the extra of pyproject.toml
     'lab': '',      # what learners need
     'test': 'dev',  # what the tests and the site need as well

@@ -4,7 +4,6 @@ import os, shutil, subprocess, sys
 from pathlib import Path
 
 IS_WINDOWS = os.name == 'nt'
-PROGRAMS = ('python3.14', 'python3.13', 'python3.12', 'python3.11', 'python3', 'python')  # newest first
 
 
 def programs_folder(

@@ -19,7 +19,6 @@ VALID_COLOUR = ORANGE   # curves and dots of held-out pictures
 FADED = '#c8c8c8'       # lines and dots of what is left out, or not reached yet
 NOISE = '#b0b0b0'       # raw numbers behind a smoothed line
 PALE_BLUE = '#7fb8d8'   # further lines of what a blue line shows
-UNMARKED = '#9a9a9a'    # bars and dots of all rows but the chosen one
 
 INK = '#282828'         # text inside of pictures
 RULER = '#e1e1e1'       # lines of a grid inside of pictures

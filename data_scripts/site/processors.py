@@ -137,7 +137,7 @@ class Course(Processor):
         "The output of a cell that asks for the reference of `name`."
         thing = importlib.import_module(self.module)
         for part in name.split('.'): thing = getattr(thing, part)
-        markdown = reference.documented(self.module, thing, self.level)
+        markdown = reference.documented(thing, self.level)
         return dict(output_type='display_data', metadata={}, data={'text/markdown': markdown})
 
 

@@ -57,7 +57,7 @@ def class_line(cls: type, level: int) -> str:  # Markdown, as nbdev's of other t
     return f"{'#' * level} {cls.__name__}\n\n{as_code(f'class {cls.__name__}({parents})')}{words}"
 
 
-def documented(module_name: str, thing, level: int) -> str:  # Markdown
+def documented(thing, level: int) -> str:  # Markdown
     "Heading, signature, parameters and first words of a function or class, with a link to its lines."
     config = get_config()
     is_foreign = is_made_elsewhere(thing)
@@ -96,7 +96,7 @@ def reference_page(room: str) -> list:  # Markdown cells
     for module in modules_of(room):
         summary = (module.__doc__ or '').strip()
         cells.append(f'## `{module.__name__}`\n\n{summary}')
-        cells += [documented(module.__name__, thing, 3) for thing in public_things(module).values()]
+        cells += [documented(thing, 3) for thing in public_things(module).values()]
     return cells
 
 
