@@ -274,6 +274,7 @@ def test_what_cannot_be_meant_is_refused():
     with pytest.raises(CourseError): proportion_interval([1, 0], groups=[1, 2, 3])
 
 
+@pytest.mark.timing
 def test_fast_enough():
     import time
     z, started = difficulty(np.random.default_rng(0), 1, 5, 656)[0], time.perf_counter()

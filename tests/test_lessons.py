@@ -1,4 +1,4 @@
-"""Every lesson runs top to bottom at profile smoke, in a fresh kernel, within its budget."""
+"""Every lesson runs top to bottom at profile smoke, in a fresh kernel."""
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
 
@@ -20,11 +20,9 @@ CODE, TEXT = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
 
 @pytest.mark.parametrize('path', list_notebooks(), ids=lambda p: p.stem)
 def test_lesson(path, tmp_path):
-    for attempt in (1, 2):  # a busy moment of the machine is given a second chance
-        _, seconds = run_notebook(path, 'smoke', fresh=True, scratch=tmp_path/f'run {attempt}')
-        print(f'{path.stem}: {seconds:.1f} s')
-        if not (late := over_budget(seconds, 'smoke')): break
-    assert not late, f'{path.stem}: {late}'
+    "Its seconds are told and not judged: a machine may be three times as slow on another day. `make lessons` judges them."
+    _, seconds = run_notebook(path, 'smoke', fresh=True, scratch=tmp_path/'run')
+    print(f'{path.stem}: {seconds:.1f} s')
 
 
 @pytest.fixture(scope='session')
