@@ -13,11 +13,12 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from course_utils.data.folds import group_parts, stratified_folds
+from course_utils.data.folds import stratified_folds
 from course_utils.data.parts import part_named
 from course_utils.data.pictures import Pictures
 from course_utils.models import create_model
 from course_utils.report.intervals import differences_interval
+from course_utils.techniques.neighbours import answers_by_fold, group_folds
 from course_utils.techniques.transfer import frozen_features
 
 N_RUNS = 32      # runs of neighbours, where there are pictures enough
@@ -89,29 +90,19 @@ def leak_of(
     "Answers with single pictures held out at random, against those with whole runs held out."
     is_used = runs >= 0
     runs, features, labels = runs[is_used], features[is_used], labels[is_used]
-    shares = np.full(FOLDS, 1 / FOLDS)
     at_random, apart = [], []
     for seed in range(REPEATS):
-        at_random.append(answers(features, labels, stratified_folds(labels, FOLDS, seed)))
-        apart.append(answers(features, labels, group_parts(runs, labels, shares, seed)))
+        at_random.append(answers_by_fold(features, labels, stratified_folds(labels, FOLDS, seed), ridge_answers))
+        apart.append(answers_by_fold(features, labels, group_folds(runs, labels, FOLDS, seed), ridge_answers))
     difference = np.mean(at_random, axis=0) - np.mean(apart, axis=0)
     low, high = differences_interval(difference, groups=runs)
     return Leak(order, len(np.unique(runs)), float(np.mean(at_random)), float(np.mean(apart)), low, high)
 
 
-def answers(
-    features: np.ndarray,  # `(N, C)`
-    labels: np.ndarray,    # `(N,)`
-    folds: np.ndarray,     # `(N,)`
-) -> np.ndarray:           # `(N,)`: 1 where a linear head that has not seen the picture's fold names it right
-    "A ridge classifier for each fold."
-    right = np.zeros(len(labels))
-    for fold in np.unique(folds):
-        is_held_out = folds == fold
-        head = make_pipeline(StandardScaler(), RidgeClassifier(alpha=RIDGE))
-        head.fit(features[~is_held_out], labels[~is_held_out])
-        right[is_held_out] = head.predict(features[is_held_out]) == labels[is_held_out]
-    return right
+def ridge_answers(features, labels, unseen) -> np.ndarray:  # `(M,)` labels of the unseen `(M, F)`
+    "A ridge classifier's, fitted to `(N, F)` features and `(N,)` labels: milliseconds, where there are many folds."
+    head = make_pipeline(StandardScaler(), RidgeClassifier(alpha=RIDGE))
+    return head.fit(features, labels).predict(unseen)
 
 
 # ---- who is whose neighbour ----

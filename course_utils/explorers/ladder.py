@@ -2,7 +2,7 @@
 import matplotlib.pyplot as plt, numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from course_utils.report.ladder_results import bottom_to_top, ladder_in_words
+from course_utils.report.ladder_results import bottom_to_top, ladder_in_words, one_fold_words
 from course_utils.report.stats import gains
 from course_utils.show.draw import figure_to_pixels
 from course_utils.show.explorer import Explorer, Slider
@@ -73,11 +73,6 @@ def draw_climbs(ladders: dict):  # a matplotlib figure
         if whole is None: ax.set_title(data)
         else: ax.set_title(f'{data}: {whole.gain:+.1%}{one_fold_words(ladder)}', loc='left')
     return fig
-
-
-def one_fold_words(ladder: dict) -> str:
-    "That one fold alone judges, where it is so."
-    return ', one fold' if next(iter(ladder.values())).n_trainings == 1 else ''
 
 
 def draw_climb(ax, ladder: dict):

@@ -51,6 +51,13 @@ def ladder_steps(
     return gains(ladder, list(zip(names[1:], names))).droplevel('against')
 
 
+def one_fold_words(
+    by_name: dict,  # name → `Seeds`, not empty
+) -> str:
+    "', one fold' where one fold alone judges, so that nobody takes it for all; else nothing."
+    return ', one fold' if next(iter(by_name.values())).n_trainings == 1 else ''
+
+
 def rung_in_words(
     ladder: dict,  # of `measured_ladder`
     rung: str,     # the name of one, not the lowest
@@ -58,7 +65,8 @@ def rung_in_words(
     "'+6.2% (+3.1% to +9.4%)': what it added to the rung below; with it, where it is so, that one fold alone judges."
     step = ladder_steps(ladder).loc[rung]
     words = f'{step.gain:+.1%} ({step.low:+.1%} to {step.high:+.1%})'
-    return f'{words}, one fold,' if ladder[rung].n_trainings == 1 else words
+    one_fold = one_fold_words(ladder)
+    return f'{words}{one_fold},' if one_fold else words
 
 
 def bottom_to_top(

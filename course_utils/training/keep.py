@@ -1,14 +1,14 @@
 """Finished runs on the disk: kept under what decided them, and found again by it."""
-import hashlib, json, shutil
+import json, shutil
 from dataclasses import is_dataclass
 from pathlib import Path
 
 import albumentations, numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
 
-from course_utils.config import CourseError, cache_dir, whole_folder
+from course_utils.config import CourseError, cache_dir, file_sha256, whole_folder
 from course_utils.data.pictures import Pictures
-from course_utils.training.identity import NoIdentity, fingerprint, identity
+from course_utils.training.identity import NoIdentity, fingerprint, identity, sha16
 from course_utils.training.learner import build_model, device_name, versions
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import DataFacts, Run, held_out_files, held_out_groups
@@ -57,7 +57,7 @@ def run_config(pics: Pictures, recipe: Recipe, device) -> dict:
 
 def run_key(config: dict) -> str:
     "The name of a kept run's folder: 16 hexadecimal digits."
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+    return sha16(config)
 
 
 def run_folder(config: dict) -> Path:
@@ -67,7 +67,7 @@ def run_folder(config: dict) -> Path:
 
 def digests(folder: Path) -> dict:
     "sha256 of a kept run's files: torch's reader of weights takes a file with a flipped bit for a good one."
-    return {name: hashlib.sha256((folder/name).read_bytes()).hexdigest() for name in ('valid.npz', 'model.pt')}
+    return {name: file_sha256(folder/name) for name in ('valid.npz', 'model.pt')}
 
 
 def keep_run(run: Run):

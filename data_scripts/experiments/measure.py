@@ -14,6 +14,7 @@ import torch
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import count, create_model
+from course_utils.show.words import plural
 from course_utils.techniques.augment import pipeline
 from course_utils.techniques.ladder import LITE, TOP, climb, climbed, found_rate, left_out, rungs, same_training
 from course_utils.techniques.newer_techniques import newer_recipes
@@ -253,4 +254,4 @@ def main(arguments=None):
         trials = experiment.trials()
         path = experiment_path(name, data)
         n = measure(name, trials, experiment.measure, path)
-        print(f"{name}: {n} run{'s' * (n != 1)} measured, {len(trials) - n} kept from before, in {os.path.relpath(path)}.")
+        print(f"{name}: {plural(n, 'run')} measured, {len(trials) - n} kept from before, in {os.path.relpath(path)}.")

@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from course_utils.config import CourseError, root, write_whole
-from course_utils.explorers.ladder import draw_climbs, one_fold_words
+from course_utils.explorers.ladder import draw_climbs
 from course_utils.report.headlines import headline_of
-from course_utils.report.ladder_results import bottom_to_top, ladder_in_words, ladder_steps, ladders_measured
+from course_utils.report.ladder_results import bottom_to_top, ladder_in_words, ladder_steps, ladders_measured, one_fold_words
 from course_utils.report.results import read_results
 from course_utils.show.words import plural
 
@@ -165,8 +165,7 @@ def update(folder: Path = ROOT):
         _, tail = text.split(end)
         text = f'{head}{start}\n{table(folder)}\n{end}{tail}'
     write_whole(folder/'README.md', text)
-    ladders = ladders_measured(folder/'results')
-    if ladders and not figure_in_sync(folder): write_whole(folder/FIGURE, climb_svg(ladders))
+    if not figure_in_sync(folder): write_whole(folder/FIGURE, climb_svg(ladders_measured(folder/'results')))
 
 
 def main(arguments=None):

@@ -15,7 +15,7 @@ from course_utils.publish.page import write_page
 from course_utils.publish.small import half_weights
 from course_utils.report.intervals import proportion_interval
 from course_utils.report.stats import is_right
-from course_utils.techniques.export import export
+from course_utils.techniques.export import evenly, export
 from course_utils.techniques.ladder import TOP, climbed
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import Run
@@ -65,7 +65,7 @@ def sample_cells(pics: Pictures) -> list:  # (name of the file, its class)
     chosen = []
     for label, name in enumerate(pics.classes):
         places = pics.valid[pics.y[pics.valid] == label]
-        wanted = places[::-(-len(places) // (N_SAMPLES // len(pics.classes)))]
+        wanted = evenly(places, N_SAMPLES // len(pics.classes))
         chosen += [(Path(pics.table.path.iloc[place]).name, name) for place in wanted]
     return chosen
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from course_utils.config import root
 from course_utils.report.cards import measured_minutes
 from course_utils.report.headlines import headline_of
+from course_utils.show.words import plural
 from data_scripts.lessons.notebooks import rewrite_notebooks
 
 MINUTES = re.compile(r'(Minutes(?:</b> ·|:) )(?:(?!This kernel).)*?(?=This kernel)')
@@ -46,4 +47,4 @@ def main(arguments=None):
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     paths = lessons_and_cases(root()/'nbs')
     n_changed = rewrite_notebooks(paths, lambda notebook, path: with_card(notebook, path.stem))
-    print(f"Wrote the card of {n_changed} notebook{'s' * (n_changed != 1)}.")
+    print(f"Wrote the card of {plural(n_changed, 'notebook')}.")

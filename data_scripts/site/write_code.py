@@ -5,6 +5,7 @@ import nbformat
 
 from course_utils.config import root
 from course_utils.show.html import code_of
+from course_utils.show.words import plural
 from data_scripts.lessons.notebooks import rewrite_notebooks
 
 CALL = re.compile(r'^code_of\((?P<names>.*)\)$', re.M)
@@ -37,4 +38,4 @@ def main(arguments=None):
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     paths = sorted((root()/'nbs').glob('*.ipynb'))
     n_changed = rewrite_notebooks(paths, lambda notebook, path: with_code(notebook))
-    print(f"Wrote the code of {n_changed} notebook{'s' * (n_changed != 1)}.")
+    print(f"Wrote the code of {plural(n_changed, 'notebook')}.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 
 from course_utils.config import root
+from course_utils.show.words import plural
 from data_scripts.lessons.notebooks import rewrite_notebooks
 
 ROOT = root()
@@ -109,4 +110,4 @@ def main(arguments: list | None = None):
     "Writes the badges and first cells of the course's notebooks."
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     changed = write_all_doors()
-    print(f"Wrote the way in of {changed} notebook{'s' * (changed != 1)}.")
+    print(f"Wrote the way in of {plural(changed, 'notebook')}.")
