@@ -21,7 +21,7 @@ from course_utils.report.stats import is_right
 from course_utils.techniques.deep_features import recipe_features, recipe_head
 from course_utils.techniques.imbalance import BalancedLoss, class_weights
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run
+from course_utils.training.run import Run, groups_in
 from course_utils.training.train import train
 
 
@@ -217,11 +217,6 @@ def with_runs(pics: Pictures, neighbours: str) -> Pictures:
     if not neighbours or 'group' in pics.table: return pics
     runs = neighbour_runs(pics, limit=len(pics)).get(neighbours)
     return pics if runs is None else replace(pics, table=pics.table.assign(group=runs))
-
-
-def groups_in(pics: Pictures, places: np.ndarray) -> np.ndarray | None:
-    "The group of each of these pictures, where there are groups."
-    return pics.table.group.to_numpy()[places] if 'group' in pics.table else None
 
 
 def picture_weights(pics: Pictures, places: np.ndarray, recipe: Recipe) -> np.ndarray:

@@ -7,6 +7,14 @@ from course_utils.show.figures import Figure, show
 from course_utils.show.palette import BLUE, FADED, GREEN, GREY, INK, ORANGE, PAPER, SKY, TRAIN_COLOUR, VALID_COLOUR, YELLOW
 
 
+def blank_axes(size: tuple, **limits) -> tuple:  # figure, axes
+    "Axes without lines, of this size in inches; `limits` are of `Axes.set`."
+    fig, ax = plt.subplots(figsize=size)
+    ax.set(**limits)
+    ax.axis('off')
+    return fig, ax
+
+
 def frozen_stages(
     n_stages: int,  # of the network; the last is its head
     n_frozen: int,  # from the picture on
@@ -23,9 +31,7 @@ def frozen_stages(
 
 def frozen_stages_figure(n_stages: int, n_frozen: int):  # a matplotlib figure
     "What `frozen_stages` shows."
-    fig, ax = plt.subplots(figsize=(7.6, 3.9))
-    ax.set(xlim=(-.2, n_stages + .2), ylim=(-.75, 5.6))
-    ax.axis('off')
+    fig, ax = blank_axes((7.6, 3.9), xlim=(-.2, n_stages + .2), ylim=(-.75, 5.6))
     draw_stages(ax, 3.4, n_stages, 0)
     ax.text(0, 5.3, 'All stages learn: each step goes through all of them', color=INK, va='center')
     draw_step(ax, 3.4, 0, n_stages)
@@ -76,9 +82,7 @@ def folds_and_groups(
 
 def folds_figure(n_groups: int, n_folds: int):  # a matplotlib figure
     "What `folds_and_groups` shows."
-    fig, ax = plt.subplots(figsize=(7, .7 + .5 * n_folds))
-    ax.set(xlim=(-1.6, n_groups + .1), ylim=(-.3, n_folds + .5))
-    ax.axis('off')
+    fig, ax = blank_axes((7, .7 + .5 * n_folds), xlim=(-1.6, n_groups + .1), ylim=(-.3, n_folds + .5))
     for fold in range(n_folds):
         bottom = n_folds - 1 - fold
         ax.text(-1.5, bottom + .35, f'training {fold + 1}', color=INK, va='center')
@@ -143,9 +147,7 @@ def views_of_one_picture(
 
 def views_figure(label: str):  # a matplotlib figure
     "What `views_of_one_picture` shows."
-    fig, ax = plt.subplots(figsize=(8.4, 2.5))
-    ax.set(xlim=(-.1, len(VIEWS) * 1.35), ylim=(-.75, 1.75), aspect='equal')
-    ax.axis('off')
+    fig, ax = blank_axes((8.4, 2.5), xlim=(-.1, len(VIEWS) * 1.35), ylim=(-.75, 1.75), aspect='equal')
     for place, (name, view) in enumerate(VIEWS.items()):
         left = place * 1.35
         draw_cracked_cell(ax, left, *view)
@@ -261,9 +263,7 @@ def group_sizes(n_stages: int) -> list:  # stages of the early group, the middle
 
 def groups_figure(rates: dict, n_stages: int):  # a matplotlib figure
     "What `groups_of_stages` shows."
-    fig, ax = plt.subplots(figsize=(7.6, 2.9))
-    ax.set(xlim=(-1.15, n_stages + .3), ylim=(-.3, 3.1))
-    ax.axis('off')
+    fig, ax = blank_axes((7.6, 2.9), xlim=(-1.15, n_stages + .3), ylim=(-.3, 3.1))
     ax.text(-.6, .4, 'picture', color=GREY, ha='center', va='center')
     longest = max(rates.values())
     left = 0
@@ -297,9 +297,7 @@ def exported_file(
 
 def exported_file_figure(size: int, n_classes: int):  # a matplotlib figure
     "What `exported_file` shows."
-    fig, ax = plt.subplots(figsize=(8.6, 3.7))
-    ax.set(xlim=(0, 11.2), ylim=(0, 5.6))
-    ax.axis('off')
+    fig, ax = blank_axes((8.6, 3.7), xlim=(0, 11.2), ylim=(0, 5.6))
     frame = FancyBboxPatch((2.1, .1), 6.6, 4.9, boxstyle='round,pad=0,rounding_size=.15', fill=False, edgecolor=GREY, lw=1.5)
     ax.add_patch(frame)
     ax.text(5.4, 5.3, 'one file: the network, and as text all that it must be told', color=INK, ha='center', va='center')

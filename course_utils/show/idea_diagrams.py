@@ -3,6 +3,7 @@ import matplotlib.pyplot as plt, numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from course_utils.config import CourseError
+from course_utils.show.diagrams import blank_axes
 from course_utils.show.figures import Figure, show
 from course_utils.show.palette import BLUE, FADED, GREY, INK, ORANGE, PAPER, SKY
 
@@ -19,10 +20,7 @@ GLYPH = (  # a letter that no turn and no mirror leaves as it is
 
 def empty_axes(width: float, height: float) -> tuple:  # figure, axes; a unit is an inch
     "Axes without lines, as large as the figure."
-    fig, ax = plt.subplots(figsize=(width, height))
-    ax.set(xlim=(0, width), ylim=(0, height))
-    ax.axis('off')
-    return fig, ax
+    return blank_axes((width, height), xlim=(0, width), ylim=(0, height))
 
 
 def arrow(ax, start: tuple, end: tuple): ax.add_patch(FancyArrowPatch(start, end, **ARROW))

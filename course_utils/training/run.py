@@ -83,8 +83,12 @@ def held_out_files(pics: Pictures) -> list | None:
 
 def held_out_groups(pics: Pictures) -> np.ndarray | None:
     "The group of each validation picture, such as its module: intervals count groups, not pictures. None where a table has no groups."
-    if 'group' not in pics.table: return None
-    return pics.table.group.to_numpy()[pics.valid]
+    return groups_in(pics, pics.valid)
+
+
+def groups_in(pics: Pictures, places: np.ndarray) -> np.ndarray | None:
+    "The group of each of these pictures, where there are groups."
+    return pics.table.group.to_numpy()[places] if 'group' in pics.table else None
 
 
 def predict(

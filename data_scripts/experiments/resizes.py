@@ -21,6 +21,7 @@ from course_utils.report.intervals import differences_interval
 from course_utils.report.results import read_results, result_row, write_results
 from course_utils.techniques.deep_features import deep_features, fit_linear_head
 from course_utils.techniques.ladder import LITE
+from course_utils.training.run import groups_in
 from data_scripts.experiments.visit import open_browser
 
 RESIZE_RESULTS = 'resizes'
@@ -187,7 +188,7 @@ def numbers_of(
     "A row of results: accuracy, what is lost with its interval over cells, modules and folds, and how far the pictures are apart."
     right = (named == pics.y).astype(float)
     loses = right - (usual == pics.y)
-    groups = pics.table.group.to_numpy() if 'group' in pics.table else None
+    groups = groups_in(pics, np.arange(len(named)))
     low, high = differences_interval(loses, groups=groups, folds=folds)
     apart = np.abs(x.astype(np.int16) - usual_x)
     return dict(

@@ -13,7 +13,7 @@ from fastai.callback.core import Callback
 from course_utils.techniques.ladder import augmented, baseline, symmetries
 from course_utils.techniques.schedules import SGDR, Snapshots, Staircase, ensemble_of, stops_after
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run, cross_entropy
+from course_utils.training.run import Run, cross_entropy, held_out_groups
 from course_utils.training.train import train
 from data_scripts.experiments.engine import Trial, arm, per_picture, pick, run_numbers, trial_groups
 
@@ -86,9 +86,8 @@ class EpochAnswers(Callback):
 
 def two_halves(pics, seed: int) -> np.ndarray:  # `(N_valid,)` 0 or 1
     "Half of the held-out groups, or pictures where there are none, by lot."
-    places = pics.valid
-    units = pics.table.group.to_numpy()[places] if 'group' in pics.table else np.arange(len(places))
-    names, unit = np.unique(units, return_inverse=True)
+    groups = held_out_groups(pics)
+    names, unit = np.unique(np.arange(len(pics.valid)) if groups is None else groups, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
     return (order % 2)[unit]
 
