@@ -1,15 +1,33 @@
-"""Runs the course's tests: `check` the fast ones, `test` all of them, `test-offline` all of them without a network."""
-import argparse, shutil, subprocess, sys
+"""Runs the course's tests: `check` the fast ones, `test` all of them, `test-offline` all of them without a network.
+
+All of them run file by file in several processes: `ARGS='-n 0'` takes one."""
+import argparse, os, shutil, subprocess, sys
+
+import psutil
 
 from course_utils.config import CourseError, root
 
 FAST = ('-q', '-m', 'not slow and not browser and not timing')
+MAX_WORKERS = 4
+WORKER_BYTES = 4 * 2**30  # one that trains, with a kernel and a browser beside it
+
+
+def n_workers(
+    cores: int,   # that there are
+    memory: int,  # bytes, in all
+) -> int:
+    "Processes that run test files side by side: a core and 4 GiB for each."
+    return max(1, min(cores, MAX_WORKERS, memory // WORKER_BYTES))
+
+
+# A file stays in one process: its tests share what it trained.
+SIDE_BY_SIDE = ('-n', str(n_workers(os.cpu_count() or 1, psutil.virtual_memory().total)), '--dist', 'loadfile')
 # Inside the new network only the loopback device is there, and it is down.
 OFFLINE = ('unshare', '-rn', sys.executable, 'tests/offline/loopback.py')
 TEST_KINDS = {  # command → pytest's arguments, what is said after
     'check': (FAST, 'Checked: style and fast tests pass.', 'The check failed'),
-    'test': ((), 'Tested: everything passes.', 'Tests failed'),
-    'test-offline': ((), 'Tested without a network: everything passes.', 'Tests without a network failed'),
+    'test': (SIDE_BY_SIDE, 'Tested: everything passes.', 'Tests failed'),
+    'test-offline': (SIDE_BY_SIDE, 'Tested without a network: everything passes.', 'Tests without a network failed'),
 }
 
 

@@ -1,4 +1,4 @@
-"""Every test runs without a network and with as many threads as there are cores."""
+"""Every test runs without a network and with as many threads as there are cores for its process."""
 import os, shutil, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
@@ -18,7 +18,8 @@ os.environ['npm_config_offline'] = 'true'  # npm is no Python: it would not meet
 os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 os.environ.setdefault('GOMP_SPINCOUNT', '2000')  # as course_utils does, for tests that import torch before it
 cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-os.environ.setdefault('OMP_NUM_THREADS', str(min(cores, 8)))
+workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))  # that run beside each other
+os.environ.setdefault('OMP_NUM_THREADS', str(max(1, min(cores, 8) // workers)))
 # A learner's settings are not the tests'.
 os.environ['COURSE_HOME'] = tempfile.mkdtemp(prefix='course-home-')  # nor are a learner's answers
 for name in ('COURSE_PROFILE', 'COURSE_DATA', 'COURSE_RESULTS', 'COURSE_FRESH', 'COURSE_REFERENCE'): os.environ.pop(name, None)

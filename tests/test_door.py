@@ -366,8 +366,12 @@ def test_what_is_compiled_first_can_be_imported():
 
 # ---- the tests' own command ----
 
-@pytest.mark.parametrize('kind, words', [('check', ['-m', 'not slow and not browser and not timing', '-x']), ('test', ['pytest', '-x'])])
+@pytest.mark.parametrize('kind, words', [('check', ['-m', 'not slow and not browser and not timing', '-x']), ('test', ['--dist', 'loadfile', '-x'])])
 def test_what_pytest_is_told(kind, words): assert testing.pytest_command(kind, ['-x'])[-len(words):] == words
+
+
+@pytest.mark.parametrize('cores, gib, n', [(1, 64, 1), (2, 24, 2), (2, 3, 1), (4, 7, 1), (64, 512, 4)])
+def test_as_many_processes_as_the_machine_holds(cores, gib, n): assert testing.n_workers(cores, gib * 2**30) == n
 
 
 @pytest.mark.fault
