@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['LITE', 'LITE2', 'STEPS', 'TOP', 'Rung', 'baseline', 'augmented', 'fine_tuned', 'symmetries', 'climbed', 'rungs',
            'rate_of_fold', 'found_rate', 'at_rate', 'climb', 'fit_rung', 'frozen_run', 'add_views', 'add_frozen',
-           'same_training', 'left_out']
+           'same_training', 'left_out', 'longer_training']
 
 # %% ../../nbs/09_ladder.ipynb #156d902e
 import os, time
 from dataclasses import dataclass, replace
 
-import albumentations as A, numpy as np
+import albumentations as A, cv2, numpy as np
 
 from ..config import CourseError, profile
 from ..data.pictures import Pictures, load_pictures
@@ -205,3 +205,20 @@ def left_out() -> dict:  # name → `Rung`
         'restarts in place of one-cycle': one_cycle.with_recipe(schedule=restarts),
         'a bigger model': one_cycle.with_recipe(arch=LITE2),
     }
+
+# %% ../../nbs/09_ladder.ipynb #longer-training-code
+def longer_training() -> Rung:
+    """The ladder's small network with more minutes: larger pictures that are augmented anew in
+    every epoch, and one stage more that learns."""
+    pick = profile().pick
+    views = symmetries()
+    turns = [A.RandomRotate90(p=1)] if views == 8 else []
+    mild = [
+        A.RandomBrightnessContrast(.1, .1, p=.5),
+        A.Affine(scale=(.9, 1.1), translate_percent=(-.05, .05),
+                 border_mode=cv2.BORDER_REFLECT_101, p=.5),
+    ]
+    epochs = pick(smoke=2, cpu=12, gpu=20)
+    recipe = Recipe(LITE, epochs, bs=32, lr_max=1e-3, pretrained=True, freeze_stages=4,
+                    augment=A.Compose([A.HorizontalFlip(p=.5), *turns, *mild]))
+    return Rung('longer training', recipe, pick(smoke=32, cpu=256, gpu=300), views, views=views)

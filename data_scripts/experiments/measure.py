@@ -16,7 +16,7 @@ from course_utils.data.pictures import load_pictures
 from course_utils.models import count, create_model
 from course_utils.show.words import plural
 from course_utils.techniques.augment import pipeline
-from course_utils.techniques.ladder import LITE, TOP, climb, climbed, found_rate, left_out, rungs, same_training
+from course_utils.techniques.ladder import LITE, TOP, climb, climbed, found_rate, left_out, longer_training, rungs, same_training
 from course_utils.techniques.newer_techniques import newer_recipes
 from course_utils.techniques.scaling import SMALL_ARCH, axes_of, macs
 from course_utils.techniques.transfer import article_head, fastai_head, fit_head, frozen_features, linear_head
@@ -161,8 +161,15 @@ def left_out_arms() -> list:
 
 
 def top_arms() -> list:
-    "The top of the ladder by the papers' protocol: cells drawn at random, so that neighbours of one module are on both sides."
-    return [rung_arm(f'{name}, cells drawn at random', climbed(name), split='random') for name in ('+ transfer', TOP)]
+    "Rungs and the longer training by the papers' protocol: cells drawn at random, so that neighbours of one module are on both sides."
+    rungs = [climbed('+ transfer'), climbed(TOP), longer_training()]
+    return [rung_arm(f'{rung.name}, cells drawn at random', rung, split='random') for rung in rungs]
+
+
+def longer_arms() -> list:
+    "The longer training by the data set's own split: about 20 minutes a fold on one core."
+    rung = longer_training()
+    return [rung_arm(rung.name, rung)]
 
 
 class RungMeasure:
@@ -230,6 +237,7 @@ EXPERIMENTS = {
     'schedules': Experiment(schedules_arms, measure_schedule, by_folds=True),
     'ladder': Experiment(ladder_arms, measure_rung, by_folds=True),
     'top': Experiment(top_arms, measure_rung, by_folds=True),
+    'longer': Experiment(longer_arms, measure_rung, by_folds=True),
     'left_out': Experiment(left_out_arms, measure_rung, by_folds=True),
     'scaling': Experiment(scaling_arms, measure_scaling, by_folds=True),
     'augmentation': Experiment(augmentation_arms, measure_augmentation, by_folds=True),
