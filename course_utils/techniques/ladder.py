@@ -208,8 +208,8 @@ def left_out() -> dict:  # name → `Rung`
 
 # %% ../../nbs/09_ladder.ipynb #longer-training-code
 def longer_training() -> Rung:
-    """The ladder's small network with more minutes: larger pictures that are augmented anew in
-    every epoch, and one stage more that learns."""
+    """The ladder's small network with more minutes: pictures that are augmented anew in every
+    epoch, and one stage more that learns."""
     pick = profile().pick
     views = symmetries()
     turns = [A.RandomRotate90(p=1)] if views == 8 else []
@@ -220,5 +220,6 @@ def longer_training() -> Rung:
     ]
     epochs = pick(smoke=2, cpu=12, gpu=20)
     recipe = Recipe(LITE, epochs, bs=32, lr_max=1e-3, pretrained=True, freeze_stages=4,
-                    augment=A.Compose([A.HorizontalFlip(p=.5), *turns, *mild]))
-    return Rung('longer training', recipe, pick(smoke=32, cpu=256, gpu=300), views, views=views)
+                    augment=A.Compose([A.HorizontalFlip(p=.5), *turns, *mild]),
+                    model=dict(drop_rate=.2))
+    return Rung('longer training', recipe, pick(smoke=32, cpu=192, gpu=256), views, views=views)
