@@ -149,11 +149,13 @@ def test_the_distance_is_that_of_the_covariance_written_out():
     labels = np.arange(300) % 2
     features[labels == 1] += 4
     novelty = fit_novelty(features, labels, k=3)
+    features = features / features.std(0)
     directions, variances = novelty.directions.numpy(), novelty.variances.numpy()
     covariance = directions @ np.diag(variances - float(novelty.rest)) @ directions.T + float(novelty.rest) * np.eye(6)
     point = rng.normal(size=6)
+    scaled = point * novelty.scale.numpy()
     means = [features[labels == label].mean(0) for label in (0, 1)]
-    expected = min((point - mean) @ np.linalg.inv(covariance) @ (point - mean) for mean in means) / 6
+    expected = min((scaled - mean) @ np.linalg.inv(covariance) @ (scaled - mean) for mean in means) / 6
     assert float(novelty(torch.tensor(point[None], dtype=torch.float32))) == pytest.approx(expected, rel=1e-3)
 
 

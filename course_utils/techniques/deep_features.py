@@ -23,11 +23,25 @@ from course_utils.training.recipe import Recipe
 from course_utils.training.run import DataFacts, Run, cross_entropy, held_out_files, held_out_groups
 
 
+N_MAPS = 3  # of the last stages, beside the last map of all
+
+
+def pool_maps(
+    maps: list,  # of `(B, c, h, w)`, or `(B, places, c)` where they are rows of tokens
+) -> torch.Tensor:  # `(B, F)`
+    "Of each map the means over its places, then the maxima."
+    pooled = []
+    for each_map in maps:
+        places = each_map.flatten(2) if each_map.ndim == 4 else each_map.transpose(1, 2)
+        pooled += [places.mean(2), places.amax(2)]
+    return torch.cat(pooled, 1)
+
+
 class PooledDepths(nn.Module):
     "A timm model's maps of several depths, each pooled by its mean and its maximum. Raises `CourseError` where timm cannot give them."
     def __init__(self,
         body: nn.Module,  # a timm model
-        n_maps: int = 3,  # of the last stages, beside the last map of all
+        n_maps: int = N_MAPS,
     ):
         super().__init__()
         if not hasattr(body, 'forward_intermediates'):
@@ -42,21 +56,14 @@ class PooledDepths(nn.Module):
         last, maps = self.body.forward_intermediates(x, indices=self.n_maps)
         return [*maps, last]
 
-    def pool(self, maps: list):  # → `(B, F)`, of each map the means, then the maxima
-        pooled = []
-        for each_map in maps:
-            places = each_map.flatten(2) if each_map.ndim == 4 else each_map.transpose(1, 2)
-            pooled += [places.mean(2), places.amax(2)]
-        return torch.cat(pooled, 1)
-
-    def forward(self, x): return self.pool(self.maps(x))  # `(B, 3, H, W)` normalised → `(B, F)`
+    def forward(self, x): return pool_maps(self.maps(x))  # `(B, 3, H, W)` normalised → `(B, F)`
 
 
 def view_features(
     model: nn.Module,          # a timm model; it is left in `eval` mode
     pics: Pictures,
     views: int = 1,            # 1, 2, 4, 8: symmetric views
-    n_maps: int = 3,           # see `PooledDepths`
+    n_maps: int = N_MAPS,           # see `PooledDepths`
     bs: int = 64,
     cache: bool = True,        # keep the features, found again by the pictures' and the weights' content
 ) -> list:                     # of each view `(N, F)` float32, of all pictures, held-out ones too
@@ -74,7 +81,7 @@ def deep_features(
     model: nn.Module,          # a timm model; it is left in `eval` mode
     pics: Pictures,
     views: int = 1,            # 1, 2, 4, 8: symmetric views, their features averaged
-    n_maps: int = 3,           # see `PooledDepths`
+    n_maps: int = N_MAPS,           # see `PooledDepths`
     bs: int = 64,
     cache: bool = True,        # see `view_features`
 ) -> np.ndarray:               # `(N, F)` float32, of all pictures, held-out ones too
@@ -129,7 +136,7 @@ class DeepClassifier(nn.Module):
     def __init__(self,
         body: nn.Module,   # a timm model
         n_classes: int,
-        n_maps: int = 3,   # see `PooledDepths`
+        n_maps: int = N_MAPS,   # see `PooledDepths`
     ):
         super().__init__()
         self.depths = PooledDepths(body, n_maps)
@@ -161,7 +168,7 @@ class DeepClassifier(nn.Module):
     def forward_features(self, x) -> list: return self.depths.maps(x)
 
     def forward_head(self, maps: list, pre_logits: bool = False):
-        standardised = (self.depths.pool(maps) - self.mean) * self.scale
+        standardised = (pool_maps(maps) - self.mean) * self.scale
         return standardised if pre_logits else self.head(standardised)
 
     def forward(self, x): return self.forward_head(self.forward_features(x))

@@ -14,7 +14,7 @@ from course_utils.data.pictures import Pictures
 from course_utils.models import norm_of
 from course_utils.show.words import abridged
 from course_utils.techniques.calibration import temperature
-from course_utils.techniques.deep_features import DeepClassifier
+from course_utils.techniques.deep_features import N_MAPS, DeepClassifier, pool_maps
 from course_utils.techniques.novelty import FEWEST_PICTURES, Novelty, find_threshold, fit_novelty
 from course_utils.techniques.tta import symmetric_views
 from course_utils.training.run import DataFacts, Run, held_out_groups, probabilities
@@ -199,27 +199,59 @@ def detector(network: nn.Module, pics: Pictures) -> tuple[Novelty | None, dict |
     "What is unlike the training pictures: fitted on these, its threshold found on the held-out ones."
     if not hasattr(network, 'forward_head') or len(pics.valid) < FEWEST_PICTURES: return None, None
     places = evenly(pics.train, MOST_PICTURES['train'])
-    novelty = fit_novelty(pooled_features(network, pics.x[places]), pics.y[places])
+    novelty = fit_novelty(detector_features(network, pics.x[places]), pics.y[places])
     if novelty is None: return None, None
-    held_out = torch.from_numpy(pooled_features(network, pics.x[pics.valid]))
+    held_out = torch.from_numpy(detector_features(network, pics.x[pics.valid]))
     threshold = find_threshold(novelty(held_out).numpy(), groups=held_out_groups(pics))
     found = asdict(threshold)
     return novelty, dict(threshold=found['value'], false_alarms=found['false_alarms'], pictures=found['pictures'])
 
 
-def pooled_features(
+def detector_features(
     network: nn.Module,
     images,               # `(N, size, size, 3)` uint8
     bs: int=64,
 ) -> np.ndarray:          # `(N, n)`
-    "What the last layer gets."
+    "What the detector compares, see `features_and_early`."
     mean, std = norm_of(network)
+    with_early = has_early_maps(network, to_input(np.asarray(images[:1]), mean, std))
     parts = []
     with torch.inference_mode():
         for i in range(0, len(images), bs):
             x = to_input(np.asarray(images[i:i + bs]), mean, std)
-            parts.append(network.forward_head(network.forward_features(x), pre_logits=True))
+            parts.append(features_and_early(network, x, with_early)[1])
     return torch.cat(parts).numpy()
+
+
+def has_early_maps(
+    network: nn.Module,
+    x,                # pictures, normalised
+) -> bool:
+    "Does timm hand out the maps that the network makes on the way to the same last features? It is tried, not believed."
+    if isinstance(network, DeepClassifier): return True
+    if not hasattr(network, 'forward_intermediates'): return False
+    with torch.inference_mode():
+        try: features, _ = network.forward_intermediates(x, indices=N_MAPS)
+        except (AssertionError, NotImplementedError, TypeError, ValueError): return False
+        return torch.allclose(features, network.forward_features(x), rtol=1e-3, atol=1e-3)
+
+
+def features_and_early(
+    network: nn.Module,
+    x,                 # pictures, normalised
+    with_early: bool,  # see `has_early_maps`
+) -> tuple:            # the last features, as `forward_head` takes them; `(B, n)` that tell what is unlike the training pictures
+    """These are the means and maxima of earlier maps. The last features of a network that was trained for a few classes forget what
+    tells other pictures apart: of 120 photographs of cats and dogs, those of a network for solar cells called 38 % unlike, the
+    earlier maps all. Where there are none, the last features have to do."""
+    if not with_early:
+        features = network.forward_features(x)
+        return features, network.forward_head(features, pre_logits=True)
+    if isinstance(network, DeepClassifier):
+        features = network.forward_features(x)
+        return features, pool_maps(features[:-1])
+    features, maps = network.forward_intermediates(x, indices=N_MAPS)
+    return features, pool_maps(maps)
 
 
 # ---- what the file gives out ----
@@ -231,15 +263,16 @@ class Outputs(nn.Module):
         network: nn.Module,          # of timm, or a `DeepClassifier`
         last: nn.Linear | None,      # see `last_layer`
         novelty: Novelty | None,
+        with_early: bool=False,      # see `has_early_maps`
     ):
         super().__init__()
-        self.network, self.last, self.novelty = network, last, novelty
+        self.network, self.last, self.novelty, self.with_early = network, last, novelty, with_early
 
     def forward(self, x):
-        features = self.network.forward_features(x)
+        features, compared = features_and_early(self.network, x, self.with_early)
         outputs = [self.network.forward_head(features)]
         if self.last is not None: outputs.append(evidence_maps(last_map(features), self.last))
-        if self.novelty is not None: outputs.append(self.novelty(self.network.forward_head(features, pre_logits=True)))
+        if self.novelty is not None: outputs.append(self.novelty(compared))
         return tuple(outputs)
 
     @property
@@ -298,7 +331,7 @@ def with_outputs(network: nn.Module, x, novelty: Novelty | None) -> nn.Module:
     "The network with the outputs that it can have."
     last = last_layer(network, x)
     if last is None and novelty is None: return network
-    return Outputs(network, last, novelty)
+    return Outputs(network, last, novelty, novelty is not None and has_early_maps(network, x))
 
 
 def write_onnx(

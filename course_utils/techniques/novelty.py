@@ -26,17 +26,18 @@ class Novelty(nn.Module):
     "Squared distance from the nearest class's mean, in the shape that the training pictures have: features `(B, n)` → `(B,)`."
     def __init__(
         self,
-        means,       # `(C, n)`, of each class
+        scale,       # `(n,)`, 1 / deviation of each feature: it keeps its digits in 16 bits, too
+        means,       # `(C, n)`, of each class, of scaled features
         directions,  # `(n, k)`, principal components
         variances,   # `(k,)`, along them
         rest,        # variance along all others
     ):
         super().__init__()
-        tensors = dict(means=means, directions=directions, variances=variances, rest=rest)
+        tensors = dict(scale=scale, means=means, directions=directions, variances=variances, rest=rest)
         for name, value in tensors.items(): self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
 
     def forward(self, features):
-        offsets = features[:, None] - self.means
+        offsets = (features * self.scale)[:, None] - self.means
         along = offsets @ self.directions
         beyond = (offsets**2).sum(-1) - (along**2).sum(-1)
         distances = (along**2 / self.variances).sum(-1) + beyond / self.rest
@@ -48,11 +49,13 @@ def fit_novelty(
     labels,    # `(N,)`
     k: int=COMPONENTS,
 ) -> Novelty | None:  # None where there are too few pictures
-    "The distribution of the training pictures' features."
+    "The distribution of the training pictures' features, each divided by its deviation."
     features = np.asarray(features, float)
     classes, places = np.unique(labels, return_inverse=True)
     free = len(features) - len(classes)
     if free < FEWEST_PICTURES: return None
+    scale = 1 / np.maximum(features.std(0), features.std(0).max() * 1e-3 + 1e-6)  # a feature that never moves stays small
+    features = features * scale
     means = np.stack([features[places == label].mean(0) for label in range(len(classes))])
     offsets = features - means[places]
     _, singular, directions = np.linalg.svd(offsets, full_matrices=False)
@@ -61,7 +64,7 @@ def fit_novelty(
     n_rest = features.shape[1] - k
     rest = variances[k:].sum() / n_rest
     least = variances[0] * 1e-6  # a feature that never moves must not decide alone
-    return Novelty(means, directions[:k].T, variances[:k].clip(least), max(rest, least))
+    return Novelty(scale, means, directions[:k].T, variances[:k].clip(least), max(rest, least))
 
 
 def find_threshold(
