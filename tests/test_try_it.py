@@ -27,11 +27,12 @@ def runtime(tmp_path_factory):
     return folder
 
 
-def test_the_recipe_is_the_ladders_top(monkeypatch):
+def test_the_recipe_is_the_ladders_longer_training(monkeypatch):
     monkeypatch.setenv('COURSE_PROFILE', 'cpu')
     monkeypatch.delenv('COURSE_DATA', raising=False)
     recipe, size = try_it.page_recipe()
-    assert (recipe.freeze_stages, recipe.kept_views, recipe.schedule, recipe.lr_max) == (5, 8, 'one_cycle', 1e-3)
+    assert (recipe.freeze_stages, recipe.kept_views, recipe.schedule, recipe.lr_max) == (4, 0, 'one_cycle', 1e-3)
+    assert recipe.augment is not None
     assert size == 192
     assert recipe.epochs == 12
 

@@ -1,6 +1,6 @@
 """The site's *Try it* page: the course's own solar-cell network in the visitor's browser.
 
-`python -m data_scripts.site.try_it` trains the network by the ladder's recipe, whole modules held out, and keeps its file in `models/`
+`python -m data_scripts.site.try_it` trains the network by the ladder's longer recipe, whole modules held out, and keeps its file in `models/`
 beside this module. The site's build writes the page from that file, and no page where there is none."""
 import argparse, json, tempfile, time
 from dataclasses import replace
@@ -16,7 +16,7 @@ from course_utils.publish.small import half_weights
 from course_utils.report.intervals import proportion_interval
 from course_utils.report.stats import is_right
 from course_utils.techniques.export import evenly, export
-from course_utils.techniques.ladder import TOP, climbed
+from course_utils.techniques.ladder import longer_training
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import Run
 from course_utils.training.train import train
@@ -36,8 +36,8 @@ TROUBLES = (  # for the model card
 # ---- the network ----
 
 def page_recipe() -> tuple[Recipe, int]:  # it, and the side of the pictures in pixels
-    "The top of the ladder, at the one rate that its recipe names and the same for all layers."
-    rung = climbed(TOP, without=('+ found rate', '+ differential rates'))
+    "The ladder's longer training: its augmentation keeps it from being too sure of modules that it has not seen."
+    rung = longer_training()
     return rung.recipe, rung.size
 
 
