@@ -17,7 +17,8 @@ from course_utils.publish.small import half_weights, quantized
 from course_utils.report.intervals import proportion_interval
 from course_utils.techniques.answer import SHIPPED_TO_ASK, answer, calibrated, classify, open_model, refused, standalone
 from course_utils.techniques.calibration import temperature
-from course_utils.techniques.export import cpu_copy, export, held_out_facts, last_layer
+from course_utils.techniques.deep_features import pool_maps
+from course_utils.techniques.export import cpu_copy, export, features_and_early, has_early_maps, held_out_facts, last_layer
 from course_utils.techniques.gradcam import gradcam
 from course_utils.techniques.novelty import FEWEST_PICTURES, find_threshold, fit_novelty
 from course_utils.training.run import probabilities
@@ -197,6 +198,34 @@ def test_something_else_is_called_unlike(opened, pics):
     assert answer(session, facts, noise)['is_unlike'] is True
     alike = [answer(session, facts, pics.x[place])['is_unlike'] for place in pics.valid]
     assert np.mean(alike) <= .1
+
+
+@pytest.mark.parametrize('arch', ['resnet10t', 'tf_efficientnet_lite0', 'regnetx_002', 'convnext_atto', 'vit_tiny_patch16_224'])
+def test_early_maps_come_with_the_same_last_features(arch):
+    "timm's `forward_intermediates` gives what `forward_features` gives, and the maps of the stages before."
+    model = timm.create_model(arch, num_classes=3).eval()
+    x = torch.randn(1, 3, 224, 224)
+    assert has_early_maps(model, x)
+    with torch.inference_mode():
+        features, compared = features_and_early(model, x, with_early=True)
+        maps = model.forward_intermediates(x, indices=3, intermediates_only=True)
+        assert torch.allclose(model.forward_head(features), model(x), rtol=1e-3, atol=1e-4)
+    assert torch.equal(compared, pool_maps(maps))
+
+
+def test_without_early_maps_the_last_features_have_to_do():
+    class Others(torch.nn.Module):
+        "Gives maps of another network than the one it answers with."
+        def forward_features(self, x): return x.mean((2, 3))
+
+        def forward_head(self, features, pre_logits=False): return features
+
+        def forward_intermediates(self, x, indices): return 2 * x.mean((2, 3)), [x] * indices
+
+    x = torch.randn(2, 3, 8, 8)
+    assert not has_early_maps(Others(), x)
+    features, compared = features_and_early(Others(), x, with_early=False)
+    assert torch.equal(features, compared)
 
 
 # ---- the file ----

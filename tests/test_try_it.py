@@ -5,7 +5,8 @@ import pytest
 
 from course_utils.config import CourseError, root
 from course_utils.publish import page
-from course_utils.techniques.answer import open_model
+from course_utils.data.sources import photo
+from course_utils.techniques.answer import answer, open_model
 from data_scripts.site import try_it
 
 
@@ -45,6 +46,15 @@ def test_the_file_holds_all_that_the_page_asks(models):
     assert facts['card']['held_out'] == facts['unlike']['pictures']
     assert facts['temperature'] > 0
     assert facts['card']['troubles'] == list(try_it.TROUBLES)
+
+
+@pytest.mark.parametrize('name', ['chelsea', 'coffee', 'rocket'])
+def test_a_photograph_is_unlike_a_solar_cell(name):
+    "In colour, and as the camera of the cells would have it: grey."
+    session, facts = open_model(try_it.MODELS/'solar.onnx')
+    colour = photo(name, facts['size'])
+    grey = colour.mean(2, keepdims=True).repeat(3, 2).astype('uint8')
+    assert all(answer(session, facts, image)['is_unlike'] for image in (colour, grey))
 
 
 def test_it_is_small_enough_to_be_kept(models): assert (models/'solar.onnx').stat().st_size < 7_500_000
