@@ -334,3 +334,22 @@ def test_lighting_explorer(pics):
     assert e.draw_at()[1].startswith('Brightness +0.10. a: accuracy 70.0%, confidence 90.0%; b: accuracy 80.0%')
     assert 'AUC 0.60' in e.draw_at()[1]
     assert (e.draw_at(place=0)[0] != e.draw_at(place=2)[0]).any()
+
+
+@pytest.mark.parametrize('kept_views', [0, 2])
+@pytest.mark.parametrize('callback', [imbalance.BalancedLoss, imbalance.BalancedSampler])
+def test_classes_are_weighed_behind_frozen_stages_too(pics, callback, kept_views):
+    "The loaders of maps know the classes, and each loader has its own way to draw again afterwards."
+    drawn = []
+    class Watch(Callback):
+        order = 90
+        def before_batch(self):
+            if self.training: drawn.extend(self.y.tolist())
+    few = pics.take(np.r_[pics.train[imbalance.make_rare(pics.y[pics.train], 1, 10)], pics.valid])
+    recipe = Recipe('resnet10t', 2, bs=8, repeats=4, freeze_stages=2, kept_views=kept_views, callbacks=(callback,))
+    learn = make_learner(few, recipe, quiet=True, device='cpu')
+    before = learn.loss_func
+    learn.fit(1, 1e-4, cbs=[callback, Watch])
+    if callback is imbalance.BalancedSampler: assert np.mean(drawn) > 3 * few.y[few.train].mean()
+    assert learn.loss_func is before
+    assert 'shuffle_fn' not in vars(learn.dls.train)

@@ -169,7 +169,7 @@ class BalancedLoss(Callback):
 class BalancedSampler(Callback):
     "Draws the training pictures of an epoch with `class_weights` as chances, with replacement."
     def before_fit(self):
-        loader = self.dls.train
+        loader = self.loader = self.dls.train  # it may be another one afterwards
         chances = class_weights(loader.y, self.dls.c)[loader.y].tolist()
 
         def draw(places):  # one for each view: a picture has as many as there are repeats
@@ -178,4 +178,4 @@ class BalancedSampler(Callback):
 
         loader.shuffle_fn = draw
 
-    def after_fit(self): del self.dls.train.shuffle_fn  # the loader's own again
+    def after_fit(self): del self.loader.shuffle_fn  # the loader's own again

@@ -219,7 +219,9 @@ class FreezeStages(Callback):
         if self.kept_views:
             learning = MapLoader(self.maps, train.places, train.y, self.kept_views, train.repeats,
                                  bs=train.bs, shuffle=True, drop_last=True, **options)
-        return DataLoaders(learning, held_out, device=self.whole_dls.device)
+        loaders = DataLoaders(learning, held_out, device=self.whole_dls.device)
+        loaders.c = self.whole_dls.c  # callbacks ask for the number of classes
+        return loaders
 
     def before_batch(self):
         "Training pictures as the loader and the callbacks before this one made them pass through the front here."
