@@ -515,7 +515,7 @@ def stand_in(imports: str):
     def install(requirements):
         python = serve.app_environment()
         python.parent.mkdir(parents=True, exist_ok=True)
-        python.write_text(f'#!{sys.executable}\n{imports}\n')
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{imports}"\n')  # a first line holds no path with a space
         python.chmod(0o755)
     return install
 
