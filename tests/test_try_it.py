@@ -4,8 +4,8 @@ import json
 import pytest
 
 from course_utils.config import CourseError, root
-from course_utils.publish import page
 from course_utils.data.sources import photo
+from course_utils.publish import page
 from course_utils.techniques.answer import answer, open_model
 from data_scripts.site import try_it
 

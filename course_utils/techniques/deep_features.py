@@ -63,7 +63,7 @@ def view_features(
     model: nn.Module,          # a timm model; it is left in `eval` mode
     pics: Pictures,
     views: int = 1,            # 1, 2, 4, 8: symmetric views
-    n_maps: int = N_MAPS,           # see `PooledDepths`
+    n_maps: int = N_MAPS,      # see `PooledDepths`
     bs: int = 64,
     cache: bool = True,        # keep the features, found again by the pictures' and the weights' content
 ) -> list:                     # of each view `(N, F)` float32, of all pictures, held-out ones too
@@ -81,7 +81,7 @@ def deep_features(
     model: nn.Module,          # a timm model; it is left in `eval` mode
     pics: Pictures,
     views: int = 1,            # 1, 2, 4, 8: symmetric views, their features averaged
-    n_maps: int = N_MAPS,           # see `PooledDepths`
+    n_maps: int = N_MAPS,      # see `PooledDepths`
     bs: int = 64,
     cache: bool = True,        # see `view_features`
 ) -> np.ndarray:               # `(N, F)` float32, of all pictures, held-out ones too
@@ -136,7 +136,7 @@ class DeepClassifier(nn.Module):
     def __init__(self,
         body: nn.Module,   # a timm model
         n_classes: int,
-        n_maps: int = N_MAPS,   # see `PooledDepths`
+        n_maps: int = N_MAPS,  # see `PooledDepths`
     ):
         super().__init__()
         self.depths = PooledDepths(body, n_maps)
