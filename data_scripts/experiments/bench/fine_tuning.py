@@ -71,9 +71,10 @@ def measured_training(script: str, place: Path, **settings) -> dict:  # seconds,
 def fine_tuning(
     source: str,  # a data set by name
     views: int,   # symmetric views that keep the label
+    limit: int | None = None,  # at most about this many pictures
 ) -> dict:
     "All layers for twelve epochs as the earlier build does it, frozen stages with kept views, and deep features: five splits drawn at random."
-    settings = dict(source=source, size=pick(smoke=32, cpu=128, gpu=224), epochs=pick(smoke=1, cpu=12), limit=pick(smoke=160, cpu=None))
+    settings = dict(source=source, size=pick(smoke=32, cpu=128, gpu=224), epochs=pick(smoke=1, cpu=12), limit=pick(smoke=160, cpu=limit, gpu=None))
     own_split = 'random' if source == 'solar' else 'own'
     seconds, accuracy, peak = {}, {}, {}
     with earlier_build() as earlier:
@@ -88,4 +89,4 @@ def fine_tuning(
                 seconds.setdefault(name, []).append(numbers['seconds'])
                 accuracy.setdefault(name, []).append(round(numbers['accuracy'], 4))
                 peak.setdefault(name, []).append(round(numbers['peak_mib']))
-    return bench_row(seconds, f'{source}: seconds of a fine-tuning, twelve epochs', accuracy=accuracy, peak_mib=peak, size=settings['size'])
+    return bench_row(seconds, f'{source}: seconds of a fine-tuning, twelve epochs', accuracy=accuracy, peak_mib=peak, size=settings['size'], limit=settings['limit'])
