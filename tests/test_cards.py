@@ -215,6 +215,7 @@ def test_the_run_that_is_kept_is_not_judged_by_an_earlier_one(said, places, monk
     result_card('02', pictures(), a_run(), gain=-.5)
     assert said[0].startswith('· Lesson 02: not compared.')
     assert 'yours will be compared with it' in said[0]
+    assert 'expected' not in said[0], 'a column without a value'
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import nbformat
 from course_utils.advice.findings import LEVEL_SIGNS, Finding
 from course_utils.advice.plan import Plan
 from course_utils.config import CourseError, write_whole
+from course_utils.show.words import escaped_markdown
 from course_utils.techniques.answer import standalone
 from course_utils.techniques.export import free_stem
 
@@ -27,11 +28,6 @@ def template_cells(text: str) -> list:  # (`code` or `text`, source)
         kind = 'code' if in_fence else 'text'
         cells += [(kind, source.strip()) for source in sources if source.strip()]
     return cells
-
-
-def escaped_markdown(text: str) -> str:
-    "Text in which no character is Markdown or HTML."
-    return re.sub(r'([\\`*_\[\]()#$|!~<>&])', r'\\\1', text).replace('\n', ' ')
 
 
 def finding_line(finding: Finding) -> str:

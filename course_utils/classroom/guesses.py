@@ -239,11 +239,16 @@ class ResultRow:
     @property
     def verdict(self) -> str: return result_verdict(self.quantity, self.expected, self.obtained)
 
-    def cells(self) -> tuple:  # of text
-        "Name, expected, obtained, guess and verdict in words."
-        q = self.quantity
+    def cells(self) -> dict:  # column → text
+        "The quantity and its values in words."
         sign = VERDICT_SIGNS[self.verdict]
-        return q.words, self._expected_words(), q.shown.format(self.obtained), self._guess_words(), f'{sign} {self.verdict}'
+        return {
+            '': self.quantity.words,
+            'expected': self._expected_words(),
+            'obtained': self.quantity.shown.format(self.obtained),
+            'your guess': self._guess_words(),
+            'verdict': f'{sign} {self.verdict}',
+        }
 
     def _expected_words(self):
         if not self.expected: return '—'
@@ -257,10 +262,12 @@ class ResultRow:
         else: judgement = 'too low' if high < self.obtained else 'too high'
         return f'{self.quantity.in_words(self.guess)}: {judgement}'
 
-    def sentence(self) -> str:
+    def sentence(self, columns) -> str:
         "For a console."
-        name, expected, obtained, guessed, verdict = self.cells()
-        return f"{name}: expected {expected}, obtained {obtained}, your guess {guessed}. {verdict}"
+        cells = self.cells()
+        values = [f'{column} {cells[column]}' for column in columns if column not in ('', 'verdict')]
+        verdict = f". {cells['verdict']}" if 'verdict' in columns else '.'
+        return f"{cells['']}: {', '.join(values)}{verdict}"
 
 
 def result_card(
@@ -330,11 +337,20 @@ def card_message(
     "What `result_card` shows."
     head = f"{VERDICT_SIGNS[worst]} Lesson {lesson}: {worst}."
     machine = _machine_words(run)
-    text = '\n'.join([head, *(row.sentence() for row in rows), *explanations, machine])
-    columns = ('', 'expected', 'obtained', 'your guess', 'verdict')
+    columns = card_columns(rows)
+    text = '\n'.join([head, *(row.sentence(columns) for row in rows), *explanations, machine])
     paragraphs = [element('p', sentence) for sentence in explanations]
-    body = table(columns, [row.cells() for row in rows], element('b', head))
+    cells = [[row.cells()[column] for column in columns] for row in rows]
+    body = table(columns, cells, element('b', head))
     return Message(text, frame(VERDICT_LEVELS[worst], body, *paragraphs, element('small', machine)))
+
+
+def card_columns(rows: list) -> list:
+    "Those that have something to say: what was expected and the verdict only where something was, a guess only where there is one."
+    columns = ['', 'obtained']
+    if any(row.guess for row in rows): columns.append('your guess')
+    if any(row.expected for row in rows): return ['', 'expected', *columns[1:], 'verdict']
+    return columns
 
 
 def _machine_words(run) -> str:

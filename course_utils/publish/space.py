@@ -9,6 +9,7 @@ from packaging.requirements import Requirement
 from course_utils.config import CourseError, write_whole
 from course_utils.publish import app
 from course_utils.report.intervals import proportion_interval
+from course_utils.show.words import escaped_markdown
 from course_utils.techniques.answer import SHIPPED_TO_ASK, open_model, standalone
 
 CARD = Path(__file__).with_name('card.md')
@@ -26,10 +27,10 @@ def card_blanks(
     "What a model card says. What nobody told the file is said to be unknown."
     told = facts.get('card') or {}
     data = 'Not told.'
-    if told.get('training'): data = f"{told['training']} pictures of *{plain_markdown(told['pictures'])}* to train on, {told['held_out']} held out."
-    troubles = '\n'.join(f'- {plain_markdown(trouble)}' for trouble in told.get('troubles', ())) or 'None was noted.'
+    if told.get('training'): data = f"{told['training']} pictures of *{escaped_markdown(told['pictures'])}* to train on, {told['held_out']} held out."
+    troubles = '\n'.join(f'- {escaped_markdown(trouble)}' for trouble in told.get('troubles', ())) or 'None was noted.'
     return dict(title=title, gradio=installed('gradio', GRADIO), python=PYTHON, n_classes=len(facts['labels']), data=data,
-                accuracy=accuracy_words(facts), classes=', '.join(map(plain_markdown, facts['labels'])), unlike=app.detector_words(facts), troubles=troubles,
+                accuracy=accuracy_words(facts), classes=', '.join(map(escaped_markdown, facts['labels'])), unlike=app.detector_words(facts), troubles=troubles,
                 prepare=f"{'; '.join(facts['contract']['order'])} ({facts['contract']['filter']}, a = {facts['contract']['a']}, antialiased; size {facts['size']}).",
                 temperature=f"{facts['temperature']:.3f}")
 
@@ -53,12 +54,6 @@ def held_out_interval(
         answers += [True] * right + [False] * (n - right)
         groups += [group] * n
     return proportion_interval(answers, groups=groups)
-
-
-def plain_markdown(text: str) -> str:
-    "Text that no character of Markdown or HTML changes."
-    for sign in '\\`*_[]<>|': text = text.replace(sign, f'\\{sign}')
-    return ' '.join(text.split())
 
 
 def installed(package: str, otherwise: str='') -> str:

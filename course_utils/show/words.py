@@ -1,4 +1,5 @@
-"""Sentences with numbers in them."""
+"""Sentences with numbers in them, and text that stays text."""
+import re
 
 
 def plural(n: int, word: str) -> str:
@@ -13,3 +14,9 @@ def abridged(
     "The first `n`, and how many more there are: 'a; b; c; and 4 more'."
     shown = '; '.join(map(str, list(names)[:n]))
     return f'{shown}; and {len(names) - n} more' if len(names) > n else shown
+
+
+def escaped_markdown(text: str) -> str:
+    "Text on one line in which no character is Markdown or HTML."
+    escaped = re.sub(r'([\\`*_\[\]()#$|!~<>&])', r'\\\1', text)
+    return ' '.join(escaped.split())
