@@ -13,7 +13,7 @@ from course_utils.show.words import plural
 from course_utils.techniques.deep_features import PooledDepths
 from course_utils.techniques.imbalance import BalancedLoss
 from course_utils.techniques.scaling import milliseconds
-from course_utils.training.depthwise import quicken_small_maps
+from course_utils.training.depthwise import quicken_depthwise
 from course_utils.training.freezing import cut, still
 from course_utils.training.learner import default_device
 from course_utils.training.recipe import Recipe
@@ -152,7 +152,7 @@ def step_seconds(
     with torch.no_grad(): maps = parts.front(x)
     for name in parts.names: model.set_submodule(name, nn.Identity())
     still(model, parts.frozen)
-    if x.device.type == 'cpu': quicken_small_maps(model)  # as the training will
+    if x.device.type == 'cpu': quicken_depthwise(model)  # as the training will
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
 
     def step():

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from course_utils.config import CourseError
 from course_utils.data.pictures import Pictures
 from course_utils.models import create_model, norm_of, picture_problem, refuse_size
-from course_utils.training.depthwise import quicken_small_maps
+from course_utils.training.depthwise import quicken_depthwise
 from course_utils.training.freezing import FreezeStages, frozen_names
 from course_utils.training.recipe import Recipe
 
@@ -153,7 +153,7 @@ def make_learner(
     on_cpu = device.type == 'cpu'
     model = build_model(recipe, len(pics.classes), pics.size)
     check_groups(recipe, model)
-    if on_cpu: quicken_small_maps(model)
+    if on_cpu: quicken_depthwise(model)
     workers = recipe.workers
     if workers is None: workers = 0 if on_cpu else min(8, os.cpu_count())
     mean, std = norm_of(recipe.model.get('base', recipe.arch))  # a network made from another one takes that one's
