@@ -20,7 +20,7 @@ from data_scripts.lessons.timetable import machine_facts
 PEERS = ('torchvision', 'ttach', 'grad-cam', 'torchcam', 'torch-lr-finder', 'jupyterlab', 'ipywidgets', 'matplotlib')  # beside those of `versions`
 
 ROWS = {  # in the order of the page
-    'fine_tune_solar': lambda: fine_tuning('solar', 8, 1500),
+    'fine_tune_solar': lambda: fine_tuning('solar', 8, 800),
     'fine_tune_colour': lambda: fine_tuning(pick(smoke='solar', cpu='cats_dogs'), 2, 800),
     'accuracy_solar': lambda: accuracy('solar', 1500),
     'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 800),
