@@ -1,5 +1,5 @@
 """What `recommend`'s recipe is worth on other folders: how it is drawn, judged, kept and told."""
-import json
+import json, os
 
 import numpy as np, pytest
 from hypothesis import given, settings, strategies as st
@@ -44,10 +44,12 @@ def test_drawn_and_others_are_all_pictures(stripes, tmp_path):
 @pytest.mark.slow
 def test_a_recipe_is_judged_by_the_pictures_that_were_not_drawn(stripes, monkeypatch):
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
+    monkeypatch.setenv('COURSE_CACHE', 'a cache that is left alone')
     row = measure_recipe(Folder(str(stripes), 60), minutes=.1)
     assert row['judged_by'] == 60
     assert row['accuracy'] > .8  # a line across and a line down: a linear head tells them apart
     assert row['interval'][0] <= row['accuracy'] <= row['interval'][1]
+    assert os.environ['COURSE_CACHE'] == 'a cache that is left alone'
 
 
 def test_an_unknown_folder_is_refused():

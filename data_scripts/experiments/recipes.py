@@ -3,7 +3,8 @@
 `python -m data_scripts.experiments.recipes` writes results/recipes.json, a row as soon as it is finished. A folder of few pictures is
 drawn from a large data set, and all the others judge it: its own held-out quarter would be too few. A data set that is taken as it is
 is judged by its own held-out part. Both halves are judged, so that a recipe that ends worse than it began is seen."""
-import argparse, shutil, tempfile, time
+import argparse, os, shutil, tempfile, time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,9 +99,20 @@ def judged(worth: Worth, judges: Pictures | None) -> dict:
     return row | dict(gain=[float(gain.mean()), *map(float, differences_interval(gain, groups=groups))])
 
 
+@contextmanager
+def empty_cache(place: Path):
+    "Nothing is found that was computed before, as on the first day: otherwise the seconds would be too few."
+    before = os.environ.get('COURSE_CACHE')
+    os.environ['COURSE_CACHE'] = str(place)
+    try: yield
+    finally:
+        if before is None: del os.environ['COURSE_CACHE']
+        else: os.environ['COURSE_CACHE'] = before
+
+
 def measure_recipe(folder: Folder, minutes: float) -> dict:
     "A row of results. Raises `CourseError` where the data set is not here."
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, empty_cache(Path(work)/'cache'):
         source, judges = folder.data, None
         if folder.n:
             source, others = drawn_folders(folder, Path(work))
