@@ -8,7 +8,7 @@ from PIL import Image
 from course_utils.config import CourseError
 from course_utils.report.recipe_results import RECIPE_COLUMNS, recipes_in_words, recipes_measured
 from data_scripts.experiments import recipes
-from data_scripts.experiments.recipes import Folder, drawn_folders, drawn_places, measure_recipe
+from data_scripts.experiments.recipes import LearnersFolder, drawn_folders, drawn_places, measure_recipe
 
 
 @settings(max_examples=50, deadline=None)
@@ -36,7 +36,7 @@ def stripes(tmp_path_factory):
 
 
 def test_drawn_and_others_are_all_pictures(stripes, tmp_path):
-    drawn, others = drawn_folders(Folder(str(stripes), 40), tmp_path)
+    drawn, others = drawn_folders(LearnersFolder(str(stripes), 40), tmp_path)
     n_drawn, n_others = [len(list(part.glob('*/*.png'))) for part in (drawn, others)]
     assert (n_drawn, n_others) == (40, 80)
 
@@ -45,7 +45,7 @@ def test_drawn_and_others_are_all_pictures(stripes, tmp_path):
 def test_a_recipe_is_judged_by_the_pictures_that_were_not_drawn(stripes, monkeypatch):
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
     monkeypatch.setenv('COURSE_CACHE', 'a cache that is left alone')
-    row = measure_recipe(Folder(str(stripes), 60), minutes=.1)
+    row = measure_recipe(LearnersFolder(str(stripes), 60), minutes=.1)
     assert row['judged_by'] == 60
     assert row['accuracy'] > .8  # a line across and a line down: a linear head tells them apart
     assert row['interval'][0] <= row['accuracy'] <= row['interval'][1]

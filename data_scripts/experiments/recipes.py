@@ -26,18 +26,18 @@ DRAW_SEED = 0
 
 
 @dataclass(frozen=True)
-class Folder:
+class LearnersFolder:
     "Pictures that a learner might have."
     data: str              # the data set that they come from
     n: int | None = None   # drawn from it; None: all, as they lie there
 
 
 FOLDERS = {
-    'cats and dogs, 400': Folder('cats_dogs', 400),
-    'cats and dogs, 100': Folder('cats_dogs', 100),
-    'dog breeds': Folder('dog_breeds'),
-    'rock, paper, scissors': Folder('rock_paper_scissors'),
-    'solar cells': Folder('solar'),
+    'cats and dogs, 400': LearnersFolder('cats_dogs', 400),
+    'cats and dogs, 100': LearnersFolder('cats_dogs', 100),
+    'dog breeds': LearnersFolder('dog_breeds'),
+    'rock, paper, scissors': LearnersFolder('rock_paper_scissors'),
+    'solar cells': LearnersFolder('solar'),
 }
 
 
@@ -49,7 +49,7 @@ def drawn_places(labels: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([rng.permutation(places)[:round(share * len(places))] for places in of_class])
 
 
-def drawn_folders(folder: Folder, place: Path) -> tuple[Path, Path]:
+def drawn_folders(folder: LearnersFolder, place: Path) -> tuple[Path, Path]:
     "Copies of the drawn pictures and of all others, in two folders of class folders."
     pics = load_pictures(folder.data, size=32)
     drawn = set(drawn_places(pics.y, folder.n))
@@ -110,7 +110,7 @@ def empty_cache(place: Path):
         else: os.environ['COURSE_CACHE'] = before
 
 
-def measure_recipe(folder: Folder, minutes: float) -> dict:
+def measure_recipe(folder: LearnersFolder, minutes: float) -> dict:
     "A row of results. Raises `CourseError` where the data set is not here."
     with tempfile.TemporaryDirectory() as work, empty_cache(Path(work)/'cache'):
         source, judges = folder.data, None
