@@ -34,9 +34,9 @@ def recipes_in_words(
     for name, run in runs.items():
         low, high = run['interval']
         lines.append(f"{name}: {run['accuracy']:.1%} ({low:.1%} to {high:.1%}) of {run['judged_by']:,} pictures that it had not seen, "
-                     f"{run['classes']} classes, {run['seconds'] / 60:.1f} minutes; {half_words(run)}.")
+                     f"{run['classes']} classes, {run['seconds'] / 60:.1f} minutes ({run['device']}); {half_words(run)}.")
     first = next(iter(runs.values()))
-    lines.append(f"Each was given {first['minutes']:g} minutes; {first['device']}, torch {first['versions']['torch']}, {first['date']}.")
+    lines.append(f"Each was given {first['minutes']:g} minutes; torch {first['versions']['torch']}, {first['date']}.")
     return '\n'.join(lines)
 
 
