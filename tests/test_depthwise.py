@@ -82,6 +82,13 @@ def test_other_convolutions_are_left_alone(conv):
     assert type(conv) is nn.Conv2d
 
 
+def test_without_onednn_nothing_changes(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: False)
+    conv = nn.Conv2d(6, 6, 5, groups=6, bias=False)
+    quicken_depthwise(conv)
+    assert type(conv) is nn.Conv2d
+
+
 def test_a_learner_on_a_processor_has_it():
     learn = make_learner(load_pictures('solar', size=32, limit=64), Recipe('tf_efficientnet_lite0', 1), quiet=True, device='cpu')
     assert any(isinstance(layer, QuickDepthwiseConv2d) for layer in learn.model.modules())
