@@ -340,17 +340,17 @@ def card_message(
     columns = card_columns(rows)
     text = '\n'.join([head, *(row.sentence(columns) for row in rows), *explanations, machine])
     paragraphs = [element('p', sentence) for sentence in explanations]
-    cells = [[row.cells()[column] for column in columns] for row in rows]
-    body = table(columns, cells, element('b', head))
+    lines = [[cells[column] for column in columns] for cells in (row.cells() for row in rows)]
+    body = table(columns, lines, element('b', head))
     return Message(text, frame(VERDICT_LEVELS[worst], body, *paragraphs, element('small', machine)))
 
 
 def card_columns(rows: list) -> list:
     "Those that have something to say: what was expected and the verdict only where something was, a guess only where there is one."
-    columns = ['', 'obtained']
-    if any(row.guess for row in rows): columns.append('your guess')
-    if any(row.expected for row in rows): return ['', 'expected', *columns[1:], 'verdict']
-    return columns
+    is_guessed = any(row.guess for row in rows)
+    is_compared = any(row.expected for row in rows)
+    has_something = {'': True, 'expected': is_compared, 'obtained': True, 'your guess': is_guessed, 'verdict': is_compared}
+    return [column for column, has in has_something.items() if has]
 
 
 def _machine_words(run) -> str:
