@@ -168,6 +168,15 @@ def refuse_size(model: nn.Module, arch: str, size: int, n_out: int, problem: str
     raise CourseError(f"{arch} cannot be trained on these pictures ({problem.rstrip('.')}): choose another network.")
 
 
+def forward_in_parts(
+    network,          # in `eval` mode: `(B, …)` → one row for each picture
+    x: torch.Tensor,  # `(B, …)`
+) -> torch.Tensor:
+    "What it gives for a batch. A processor takes 16 pictures at a time: it is as fast, and the early maps need a quarter of 64 pictures' memory."
+    if x.device.type != 'cpu': return network(x)
+    return torch.cat([network(part) for part in x.split(16)])
+
+
 def norm_of(
     model: nn.Module | str,  # a timm model, or the name of one: no network is built for it
 ) -> tuple[tuple, tuple]:    # mean and standard deviation of the three channels, for pictures in [0, 1]

@@ -89,9 +89,10 @@ def test_a_clone_without_the_build_before(monkeypatch):
 
 def test_time_to_accuracy():
     r = accuracy('solar')
-    assert set(r['median']) == {'course', 'fastai fine_tune', 'timm loop'}
+    assert set(r['median']) == {'course', 'fastai fine_tune'}
     assert r['reached']['fastai fine_tune'] == 1
     assert all(0 < a[0] < 1 for a in r['final_accuracy'].values())
+    assert 0 < r['deep_features_accuracy'][0] < 1
 
 
 def test_command(tmp_path, capsys):

@@ -11,6 +11,7 @@ from fastai.data.load import DataLoader
 
 from course_utils.config import CourseError, cache_dir
 from course_utils.data.loader import to_input
+from course_utils.models import forward_in_parts
 from course_utils.training.identity import sha16
 
 SYMMETRIES = {  # number of views → (quarter turns against the clock, mirrored first?)
@@ -93,7 +94,7 @@ class FrozenMaps:
     def compute(self, places, quarters, mirror) -> np.ndarray:
         "The maps of some pictures, channels behind."
         x = to_input(self.images[places], self.mean, self.std, self.device)
-        with torch.no_grad(): maps = self.front(symmetric_view(x, quarters, mirror))
+        with torch.no_grad(): maps = forward_in_parts(self.front, symmetric_view(x, quarters, mirror))
         return channels_behind(maps).to(self.dtype).cpu().numpy()
 
     def fill(self, view: int, idx):

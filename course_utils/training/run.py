@@ -8,7 +8,7 @@ from torch import nn
 
 from course_utils.data.loader import to_input
 from course_utils.data.pictures import Pictures
-from course_utils.models import norm_of
+from course_utils.models import forward_in_parts, norm_of
 from course_utils.training.recipe import Recipe
 
 
@@ -98,7 +98,7 @@ def predict(
     "Probabilities for all the pictures of a loader, in its order."
     model.eval()
     with torch.inference_mode():
-        batches = [(model(x).float().softmax(1).cpu(), y.cpu()) for x, y in loader]
+        batches = [(forward_in_parts(model, x).float().softmax(1).cpu(), y.cpu()) for x, y in loader]
     probs, labels = zip(*batches)
     return torch.cat(probs).numpy(), torch.cat(labels).numpy()
 
@@ -114,4 +114,4 @@ def probabilities(
     model.eval()
     with torch.inference_mode():
         chunks = (to_input(images[i:i + bs], mean, std, device) for i in range(0, len(images), bs))
-        return torch.cat([model(x).float().softmax(1).cpu() for x in chunks]).numpy()
+        return torch.cat([forward_in_parts(model, x).float().softmax(1).cpu() for x in chunks]).numpy()

@@ -1,21 +1,19 @@
-"""Wall time to the accuracy of fastai's plain recipe: the course, fastai's `fine_tune`, a loop of timm's pieces."""
-import math, os, time
+"""Wall time to the accuracy of fastai's plain recipe: the course beside `fine_tune`."""
+import math, time
 from collections import deque
 
-import numpy as np, torch
+import torch
 from fastai.callback.core import Callback
-from torch.nn.functional import cross_entropy
 
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model, norm_of
-from course_utils.training.learner import default_device
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train
+from course_utils.techniques.deep_features import deep_features, fit_linear_head
 from course_utils.techniques.ladder import LITE
 from data_scripts.experiments.bench.timing import bench_row
 from data_scripts.experiments.engine import pick
-from data_scripts.experiments.peers import Files
 
 
 class Clock(Callback):
@@ -59,95 +57,59 @@ def plain_fastai(pics, seed: int, epochs: int, rate: float = 2e-3) -> Clock:
     return clock
 
 
+def course(source: dict, seed: int, epochs: int) -> Clock:
+    "Lesson 02: pictures decoded once (and that time counts here); a linear head on deep features; then early stages frozen, one-cycle."
+    clock = Clock()
+    pics = load_pictures(**source, cache=False)
+    features = deep_features(create_model(LITE), pics, cache=False)
+    head = fit_linear_head(features[pics.train], pics.y[pics.train], len(pics.classes))
+    named = head.probs(features[pics.valid]).argmax(1)
+    clock.see((named == pics.y[pics.valid]).mean())
+    views = 8 if source['source'] == 'solar' else 2
+    recipe = Recipe(LITE, epochs, pretrained=True, lr_max=1e-3, bs=32, seed=seed, freeze_stages=5, kept_views=views, callbacks=(clock,))
+    train(pics, recipe, quiet=True)
+    return clock
+
+
 def best_fastai_rate(pics, epochs: int) -> float:
     "Of three rates the one with which fastai ends best, so that it is no poor opponent."
     finals = {rate: plain_fastai(pics, 0, epochs, rate).seen[-1][1] for rate in FASTAI_RATES}
     return max(finals, key=finals.get)
 
 
-def timm_loader(pics, idx, mean, std, device, **options):
-    "timm's loader on the files, without its prefetcher, which needs a GPU."
-    from timm.data import create_loader
-    most = 8 if torch.cuda.is_available() else 2
-    workers = min(most, os.cpu_count())
-    return create_loader(Files(pics, idx), (3, pics.size, pics.size), 64, use_prefetcher=False, num_workers=workers,
-                         mean=mean, std=std, device=device, persistent_workers=False, **options)
-
-
-def timm_style(pics, seed: int, epochs: int) -> Clock:
-    "timm's own pieces, with the defaults of its training script where it has one: loader, augmentation, AdamW, cosine with a warm-up epoch."
-    from timm.optim import create_optimizer_v2
-    from timm.scheduler import CosineLRScheduler
-    clock = Clock()
-    torch.manual_seed(seed)
-    device = default_device()
-    model = create_model(LITE, len(pics.classes))
-    mean, std = norm_of(model)
-    model.to(device)
-    opt = create_optimizer_v2(model, 'adamw', lr=1e-3, weight_decay=.05)
-    batches = timm_loader(pics, pics.train, mean, std, device, is_training=True)
-    valid = timm_loader(pics, pics.valid, mean, std, device, crop_pct=1.)
-    schedule = CosineLRScheduler(opt, t_initial=epochs + 1, warmup_t=1, warmup_lr_init=1e-5, t_in_epochs=True)
-    for epoch in range(epochs + 1):
-        schedule.step(epoch)
-        model.train()
-        for x, y in batches:
-            cross_entropy(model(x.to(device)), y.to(device)).backward()
-            opt.step()
-            opt.zero_grad()
-        clock.see(accuracy_of(model, valid, device))
-    return clock
-
-
-def accuracy_of(model, batches, device) -> float:
-    "The share of a loader's pictures that are named right."
-    model.eval()
-    hits = []
-    with torch.inference_mode():
-        for x, y in batches:
-            named = model(x.to(device)).argmax(1).cpu()
-            hits += (named == y).tolist()
-    return np.mean(hits)
-
-
-def course(source: dict, seed: int, epochs: int) -> Clock:
-    "Lesson 02: pictures decoded once (and that time counts here), early stages frozen, one-cycle."
-    clock = Clock()
-    views = 8 if source['source'] == 'solar' else 2
-    recipe = Recipe(LITE, epochs, pretrained=True, lr_max=1e-3, bs=32, seed=seed, freeze_stages=5, kept_views=views, callbacks=(clock,))
-    train(load_pictures(**source, cache=False), recipe, quiet=True)
-    return clock
-
-
 def accuracy(
     source: str,               # a data set by name
     limit: int | None = None,  # at most about this many pictures
 ) -> dict:
-    "Three ways to fine-tune the same network on the same pictures with the same seeds, until each is as good as fastai's plain recipe is at its end."
+    """The course and fastai fine-tune the same network on the same pictures, five folds: the seconds until each is as good as fastai is at
+    its end. The course's deep features are its first result and its fine-tuning goes on from there."""
     source = dict(
         source=source,
         size=pick(smoke=32, cpu=128, gpu=224),
         limit=pick(smoke=160, cpu=limit, gpu=None),
+        folds=5,
     )
-    try: pics = load_pictures(**source)
+    try: pics = load_pictures(**source, fold=0)
     except CourseError as error: raise CourseError(f'This row needs pictures that are not here. {error}') from None
     epochs = pick(smoke=1, cpu=12, gpu=12)  # enough that fastai's network learns, too
     rate = best_fastai_rate(pics, epochs)
-    ways = {
-        'course': lambda seed: course(source, seed, epochs),
-        'fastai fine_tune': lambda seed: plain_fastai(pics, seed, epochs, rate),
-        'timm loop': lambda seed: timm_style(pics, seed, epochs),
-    }
-    seconds = {name: [] for name in ways}
-    finals = {name: [] for name in ways}
-    for seed in range(pick(smoke=1, cpu=5)):
+    seconds = {'course': [], 'fastai fine_tune': []}
+    finals, firsts = {name: [] for name in seconds}, []
+    for fold in range(pick(smoke=1, cpu=5)):
+        held_out = dict(source, fold=fold)
+        ways = {
+            'course': lambda: course(held_out, fold, epochs),
+            'fastai fine_tune': lambda: plain_fastai(load_pictures(**held_out), fold, epochs, rate),
+        }
         order = deque(ways)
-        order.rotate(-seed)
-        clocks = {name: ways[name](seed) for name in order}
+        order.rotate(fold)
+        clocks = {name: ways[name]() for name in order}
         target = clocks['fastai fine_tune'].seen[-1][1]
+        firsts.append(round(clocks['course'].seen[0][1], 4))
         for name in ways:
             seconds[name].append(clocks[name].until(target))
             finals[name].append(round(clocks[name].seen[-1][1], 4))
     reached = {name: sum(map(math.isfinite, times)) for name, times in seconds.items()}
-    return bench_row(seconds, f"{pics.name}: seconds to the accuracy that fastai's fine_tune({epochs}) ends with", final_accuracy=finals, fastai_rate=rate,
-                     reached=reached, size=pics.size, pictures=len(pics.train), majority=round(pics.majority, 4))
+    return bench_row(seconds, f"{pics.name}: seconds to the accuracy that fastai's fine_tune({epochs}) ends with", final_accuracy=finals,
+                     deep_features_accuracy=firsts, fastai_rate=rate, reached=reached, size=pics.size, pictures=len(pics.train),
+                     majority=round(pics.majority, 4))

@@ -22,8 +22,8 @@ PEERS = ('torchvision', 'ttach', 'grad-cam', 'torchcam', 'torch-lr-finder', 'jup
 ROWS = {  # in the order of the page
     'fine_tune_solar': lambda: fine_tuning('solar', 8, 800),
     'fine_tune_colour': lambda: fine_tuning(pick(smoke='solar', cpu='cats_dogs'), 2, 800),
-    'accuracy_solar': lambda: accuracy('solar', 1500),
-    'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 800),
+    'accuracy_solar': lambda: accuracy('solar', 1000),
+    'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 1000),
     'input_pipeline': input_pipeline,
     'throughput': throughput,
     'lr_finder': lr_finder,
