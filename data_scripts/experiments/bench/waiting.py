@@ -1,5 +1,5 @@
 """What a learner waits for: a slider's picture, imports, the first cell, a lesson."""
-import json, os, subprocess, sys, tempfile, time
+import ast, json, os, subprocess, sys, tempfile, time
 from pathlib import Path
 from statistics import median
 
@@ -8,6 +8,7 @@ from jupyter_client import KernelManager
 
 from course_utils.config import CourseError, root
 from course_utils.report.results import read_results
+from data_scripts.experiments.bench.fine_tuning import earlier_build
 from data_scripts.experiments.bench.timing import bench_row, in_turn, n_turns
 from data_scripts.experiments.engine import pick
 from data_scripts.experiments.lab_server import LabServer
@@ -40,10 +41,6 @@ def sliders() -> dict:
 
 # ---- the wait before the first thing happens ----
 
-TIMED_IMPORTS = {
-    'course': 'import course_utils.techniques.augment, course_utils.training.train, course_utils.report.stats',
-    'fastai': 'from fastai.vision.all import *',
-}
 TIMED_IMPORT = '''
 import re, time
 start = time.perf_counter()
@@ -54,26 +51,43 @@ print(seconds, int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024)
 '''
 
 
-def printed_numbers(code: str) -> list:
-    "What the code prints, in a process of its own."
-    command = [sys.executable, '-c', code]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def printed_numbers(code: str, place: Path) -> list:
+    "What the code prints, in a process of its own, with the course that lies in a folder."
+    environment = dict(os.environ, PYTHONPATH=str(place))
+    process = subprocess.run([sys.executable, '-c', code], cwd=place, env=environment, capture_output=True, text=True, check=True)
     return [float(number) for number in process.stdout.split()]
 
 
-def imports() -> dict:
-    """In a new process each: seconds to import, and the most memory that took. The course: what a lesson's first cell imports, which loads nearly
-    all of `course_utils`; timm comes when the first network is made."""
-    memory = {name: [] for name in TIMED_IMPORTS}
+def first_code(place: Path) -> str:
+    "The first cell of lesson 00, of the course that lies in a folder."
+    lesson = nbformat.read(place/'nbs'/'00_overfitting.ipynb', 4)
+    return next(cell.source for cell in lesson.cells if cell.cell_type == 'code' and cell.get('id') != CELL_ID)
 
-    def way(name: str):
+
+def first_imports(place: Path) -> str:
+    "The lines of that cell that import."
+    return '\n'.join(ast.unparse(node) for node in ast.parse(first_code(place)).body if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def imports() -> dict:
+    """In a new process each: seconds to import, and the most memory that took. The course, today's and an earlier build: what lesson 00's
+    first cell imports; timm comes when the first network is made."""
+    memory = {}
+
+    def way(name: str, code: str, place: Path):
         def call() -> float:
-            seconds, megabytes = printed_numbers(TIMED_IMPORT.format(TIMED_IMPORTS[name]))
-            memory[name].append(megabytes)
+            seconds, megabytes = printed_numbers(TIMED_IMPORT.format(code), place)
+            memory.setdefault(name, []).append(megabytes)
             return seconds
         return call
 
-    seconds = in_turn({name: way(name) for name in TIMED_IMPORTS}, n_turns())
+    with earlier_build() as earlier:
+        ways = dict(
+            course=(first_imports(ROOT), ROOT),
+            fastai=('from fastai.vision.all import *', ROOT),
+            **{'the build before': (first_imports(earlier), earlier)},
+        )
+        seconds = in_turn({name: way(name, *parts) for name, parts in ways.items()}, n_turns())
     memory_mb = {name: median(values) for name, values in memory.items()}
     return bench_row(seconds, 'import: seconds', memory_mb={name: round(value) for name, value in memory_mb.items()},
                      memory_ratio=round(memory_mb['fastai'] / memory_mb['course'], 3))
@@ -93,8 +107,7 @@ def run_in_kernel(code: str):
 
 def first_cell() -> dict:
     "From the start of the server, with the options of `make lab`, to the end of lesson 00's first cell: a kernel starts and runs it. Without a browser."
-    lesson = nbformat.read(ROOT/'nbs'/'00_overfitting.ipynb', 4)
-    code = next(cell.source for cell in lesson.cells if cell.cell_type == 'code' and cell.id != CELL_ID)
+    code = first_code(ROOT)
     server_seconds = []
 
     def call() -> float:
