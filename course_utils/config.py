@@ -16,8 +16,8 @@ def keep_memory(
 ):
     """Has glibc keep freed memory for the next batch. Else it hands the memory of every batch back to the system, which
     gives it anew page by page, zeroed: a seventh of a training's time on a processor. Another C library is left as it is."""
-    # Larger blocks leave the heap out. Before glibc 2.35 32 MiB is the most that it takes, and one of the first maps of 32 pictures
-    # at 192 pixels has 113: each was given anew in every step.
+    # Larger blocks leave the heap out. An older glibc takes 32 MiB at the most, as its manual says; but one of the first maps of
+    # 32 pictures at 192 pixels has 113, and each was given anew in every step (findings/malloc_over_32_mib.sh).
     largest_on_heap = (2**28, 2**25) if kept_bytes else (2**17,)
     with suppress(OSError, AttributeError, TypeError):
         libc = ctypes.CDLL(None)

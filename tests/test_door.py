@@ -113,6 +113,22 @@ def test_another_c_library_is_left_alone(monkeypatch):
     config.keep_memory(2**30)
 
 
+@pytest.mark.parametrize('most, asked', [(2**28, [2**28]), (2**25, [2**28, 2**25])])
+def test_an_older_glibc_is_asked_for_less(monkeypatch, most, asked):
+    from course_utils import config
+    thresholds = []
+
+    class Library:
+        def mallopt(self, name, value):
+            if name != config.M_MMAP_THRESHOLD: return 1
+            thresholds.append(value)
+            return int(value <= most)
+
+    monkeypatch.setattr(config.ctypes, 'CDLL', lambda _: Library())
+    config.keep_memory(2**30)
+    assert thresholds == asked
+
+
 # ---- course.py ----
 
 def bare(*arguments, **more):

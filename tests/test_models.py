@@ -2,13 +2,15 @@
 import time
 
 import huggingface_hub, numpy as np, pytest, timm, torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from course_utils import models
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.data.sources import photo
-from course_utils.models import PACKAGED, count, create_model, load_by_order, name_picture, norm_of, packaged_file, packaged_weights
+from course_utils.models import PACKAGED, count, create_model, forward_in_parts, load_by_order, name_picture, norm_of, packaged_file, packaged_weights
 from course_utils.techniques.layer_groups import per_stage, three_groups
 from course_utils.training.learner import build_model, make_learner
 from course_utils.training.recipe import Recipe, body_and_head
@@ -235,3 +237,18 @@ def test_they_are_trained_kept_and_found(pics, arch, tmp_path, monkeypatch):
     assert found.kept.startswith('found')
     images = torch.zeros(2, 3, 64, 64)
     with torch.no_grad(): assert torch.equal(trained.model.eval()(images), found.model(images))
+
+
+# ---- a processor takes few pictures at a time ----
+
+@given(st.integers(1, 50))
+@settings(max_examples=10, deadline=None)
+def test_parts_are_the_whole(n):
+    "And no part is larger than 16."
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()).eval()
+    sizes = []
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    x = torch.randn(n, 3, 5, 5)
+    with torch.no_grad(): parts, whole = forward_in_parts(network, x), network(x)
+    assert torch.allclose(parts, whole, atol=1e-6)
+    assert sum(sizes[:-1]) == n and max(sizes[:-1]) <= 16
