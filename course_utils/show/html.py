@@ -7,7 +7,6 @@ import base64, html, inspect, re
 from IPython.display import Markdown
 
 from course_utils.show.palette import BORDER, LEVELS
-from course_utils.show.words import plural
 
 VOID = {'br', 'hr', 'img', 'input'}  # elements that hold nothing
 LEFT = 'text-align:left'             # what JupyterLab would set to the right in tables
@@ -138,16 +137,6 @@ def code_of(
     sources = [inspect.getsource(thing).rstrip() for thing in things]
     code = '\n\n'.join(sources)
     return Markdown(f'```python\n{code}\n```')
-
-
-def folded_code(
-    source: str,  # a program
-    name: str,    # what it is, in a few words
-) -> Message:
-    "A long program that opens at a click. A console prints all of it."
-    lines = plural(len(source.splitlines()), 'line')
-    code = element('pre', element('code', source), style='overflow-x:auto')
-    return Message(source, element('details', element('summary', element('b', name), f' · {lines}'), code))
 
 
 def data_url(
