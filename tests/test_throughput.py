@@ -8,4 +8,4 @@ def test_pictures_come_as_fast_as_they_are_learnt(capsys):
     real, ready = (1 / measured['median'][name] for name in ('real pictures', 'one ready batch'))
     with capsys.disabled():
         print(f"\n  input pipeline: {real:.0f} pictures/s with real pictures, {ready:.0f} with a ready batch; ratio {ratio:.3f} (median of 12 pairs)")
-    assert ratio >= .8  # .97 on a quiet machine, .90 beside other tests on two cores
+    assert ratio >= .9

@@ -82,11 +82,11 @@ def imports() -> dict:
         return call
 
     with earlier_build() as earlier:
-        ways = dict(
-            course=(first_imports(ROOT), ROOT),
-            fastai=('from fastai.vision.all import *', ROOT),
-            **{'the build before': (first_imports(earlier), earlier)},
-        )
+        ways = {
+            'course': (first_imports(ROOT), ROOT),
+            'fastai': ('from fastai.vision.all import *', ROOT),
+            'the build before': (first_imports(earlier), earlier),
+        }
         seconds = in_turn({name: way(name, *parts) for name, parts in ways.items()}, n_turns())
     memory_mb = {name: median(values) for name, values in memory.items()}
     return bench_row(seconds, 'import: seconds', memory_mb={name: round(value) for name, value in memory_mb.items()},
