@@ -1,11 +1,13 @@
 "The bench: ways take turns, ratios are of one turn, and what is timed gives the same results."
 import json, math, subprocess
 
-import pytest
+import numpy as np, pytest
 
 from course_utils.config import CourseError, root
+from course_utils.data.pictures import load_pictures
 from data_scripts.experiments.bench import command as B, fine_tuning
 from data_scripts.experiments.bench.accuracy import Clock, accuracy
+from data_scripts.experiments.bench.features import held_out_hits
 from data_scripts.experiments.bench.install import EARLIER
 from data_scripts.experiments.bench.timing import bench_row, differences, in_turn
 from data_scripts.experiments.bench.waiting import imports
@@ -91,6 +93,21 @@ def test_fine_tuning_beside_the_build_before():
 def test_a_clone_without_the_build_before(monkeypatch):
     monkeypatch.setattr(fine_tuning, 'EARLIER', '0' * 40)
     with pytest.raises(CourseError, match='not in this clone'), fine_tuning.earlier_build(): pass
+
+
+def test_larger_pictures_and_views():
+    row = B.ROWS['features']()
+    assert list(row['accuracy']) == ['32 px, 1 view', '32 px, 8 views', '64 px, 1 view', '64 px, 8 views']
+    assert all(0 < accuracy <= 1 for values in row['accuracy'].values() for accuracy in values)
+
+
+def test_every_picture_is_answered_once():
+    pics = [load_pictures('solar', size=32, limit=160, fold=k, split='random') for k in range(4)]
+    answer_itself = np.eye(2)[pics[0].y]
+    assert sum(held_out_hits(answer_itself, fold).sum() for fold in pics) == 160
+    no_news = np.zeros((160, 1))  # the head can name only the class of most training pictures
+    majority = max(np.bincount(pics[0].y))
+    assert sum(held_out_hits(no_news, fold).sum() for fold in pics) == majority
 
 
 def test_time_to_accuracy():

@@ -11,7 +11,7 @@ from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
 from course_utils.techniques.augment import pipeline
 from course_utils.training.keep import fingerprint
-from course_utils.training.learner import has_bf16, make_learner
+from course_utils.training.learner import ValidateAtEnd, has_bf16, make_learner
 from course_utils.training.recipe import Recipe, body_and_head
 from course_utils.training.run import predict
 from course_utils.training.train import fit, train
@@ -82,6 +82,18 @@ def test_history_is_the_plain_mean(pics):
     assert last.valid_loss == pytest.approx(-np.log(of_target).mean(), rel=1e-4)
     assert last.valid_accuracy == pytest.approx(run.accuracy)
     assert run.targets.tolist() == pics.y[pics.valid].tolist()
+
+
+def test_one_look_at_the_end_is_the_last_of_many(pics):
+    each_epoch = replace(RECIPE, epochs=2)
+    many = train_on_cpu(pics, each_epoch)
+    once = train_on_cpu(pics, replace(each_epoch, callbacks=(ValidateAtEnd,)))
+    assert np.array_equal(once.probs, many.probs)
+    assert once.history.train_loss.tolist() == many.history.train_loss.tolist()
+    first, last = once.history.valid_loss
+    assert np.isnan(first)
+    assert np.isclose(last, many.history.valid_loss.iloc[-1], atol=1e-6)
+    assert np.isclose(once.history.valid_accuracy.iloc[-1], many.accuracy)
 
 
 def test_same_seed_same_run(pics):

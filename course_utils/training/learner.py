@@ -5,7 +5,7 @@ from functools import partial
 from importlib.metadata import version
 
 import albumentations, fastai, numpy as np, torch
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from fastai.callback.fp16 import AMPMode, MixedPrecision
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
@@ -60,6 +60,12 @@ class History(Callback):
         History.total_seconds += seconds
         self.bar.set_postfix_str(', '.join(f'{k} {v:.3f}' for k, v in row.items() if k != 'epoch'))
         if not np.isfinite(row.get('train_loss', 0)): raise CancelFitException  # `fit` says why
+
+
+class ValidateAtEnd(Callback):
+    """No look at the held-out pictures after each epoch: `train` looks once, when the network is finished. For trainings that are
+    compared by their ends; where early stages are frozen, a look can take as long as an epoch."""
+    def before_validate(self): raise CancelValidException
 
 
 class ToDeviceFormat(Callback):

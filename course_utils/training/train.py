@@ -14,7 +14,7 @@ from course_utils.training.keep import find_run, keep_run, run_config
 from course_utils.training.learner import default_device, make_learner
 from course_utils.training.memory import left_usable
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import DataFacts, Run, held_out_files, held_out_groups, predict
+from course_utils.training.run import DataFacts, Run, cross_entropy, held_out_files, held_out_groups, predict
 
 SCHEDULES = {  # name → a factor of the highest rate at the fraction done, 0…1; None: fastai's own one-cycle
     'one_cycle': None,
@@ -116,6 +116,9 @@ def train(
     fit(learn, recipe.epochs, recipe.lr_max, recipe.schedule, callbacks)
     seconds = time.perf_counter() - start
     probs, targets = predict(learn.model, learn.dls.valid)
+    last = learn.history.rows[-1]
+    last.setdefault('valid_loss', float(cross_entropy(probs, targets).mean()))
+    last.setdefault('valid_accuracy', float((probs.argmax(1) == targets).mean()))
     run = Run(pd.DataFrame(learn.history.rows), probs, targets, config, seconds, learn.model, learn,
               arrays=learn.history.arrays, recipe=recipe, files=held_out_files(pics),
               data=training_data(pics, learn, config), groups=held_out_groups(pics))

@@ -9,6 +9,7 @@ from course_utils.config import CourseError, cache_dir, profile, results_dir
 from course_utils.report.results import read_results, write_results
 from course_utils.training.learner import device_name, versions
 from data_scripts.experiments.bench.accuracy import accuracy
+from data_scripts.experiments.bench.features import features
 from data_scripts.experiments.bench.install import install
 from data_scripts.experiments.bench.fine_tuning import fine_tuning
 from data_scripts.experiments.bench.loading import input_pipeline, throughput
@@ -22,6 +23,7 @@ PEERS = ('torchvision', 'ttach', 'grad-cam', 'torchcam', 'torch-lr-finder', 'jup
 ROWS = {  # in the order of the page
     'fine_tune_solar': lambda: fine_tuning('solar', 8, 800),
     'fine_tune_colour': lambda: fine_tuning(pick(smoke='solar', cpu='cats_dogs'), 2, 800),
+    'features': features,
     'accuracy_solar': lambda: accuracy('solar', 1000),
     'accuracy_colour': lambda: accuracy(pick(smoke='solar', cpu='cats_dogs'), 1000),
     'input_pipeline': input_pipeline,
