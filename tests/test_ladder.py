@@ -1,17 +1,23 @@
 "The ladder: every rung changes what it says and nothing else, a kill changes nothing, and the page says what was measured."
 import json, random, signal, subprocess, sys, time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np, pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+from hypothesis.strategies import floats
 
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.explorers.ladder import draw_rungs, ladder_explorer
 from course_utils.report.intervals import paired_difference_interval
-from course_utils.report.stats import Seeds
+from course_utils.report.stats import Seeds, averaged
 from course_utils.techniques import ladder
 from course_utils.techniques.layer_groups import three_groups
-from course_utils.techniques.ladder import TOP, baseline, climb, climbed, found_rate, frozen_run, left_out, rate_of_fold, rungs, same_training
+from course_utils.techniques.ladder import (
+    GRADES, TOP, baseline, by_grade, climb, climbed, found_rate, frozen_run, graded_training, left_out, longer_training, mean_grade,
+    rate_of_fold, rungs, same_training)
 from course_utils.techniques.lr_finder import Suggestion
 from course_utils.techniques.schedules import SGDR
 from course_utils.techniques.tta import symmetric_views, tta
@@ -148,6 +154,62 @@ def test_an_ensemble_is_the_mean_of_the_two():
     assert np.allclose(both.probs, (lower.probs + frozen.probs) / 2)
     assert both.seconds > lower.seconds
 
+
+# ── the experts' grades ──
+
+def test_grades_are_the_experts_and_halve_into_the_two_classes():
+    pics = load_pictures(size=32, limit=100)
+    graded = by_grade(pics)
+    assert graded.classes == GRADES
+    assert np.allclose(graded.y / 3, pics.table.probability, atol=.01)
+    assert np.array_equal(graded.y >= 2, pics.y == pics.classes.index('defective'))
+
+
+def test_a_sure_grade_is_its_place_on_the_scale():
+    assert np.allclose(mean_grade(np.eye(4))[:, 1], [0, 1 / 3, 2 / 3, 1])
+
+
+@given(arrays(float, (5, 4), elements=floats(0, 1)))
+def test_the_mean_grade_is_a_probability_and_turns_with_the_scale(weights):
+    probs = (weights + 1e-6) / (weights + 1e-6).sum(1, keepdims=True)
+    two = mean_grade(probs)
+    assert np.allclose(two.sum(1), 1)
+    assert np.allclose(mean_grade(probs[:, ::-1]), two[:, ::-1])
+
+
+def test_a_graded_training_learns_four_and_answers_two(monkeypatch):
+    seen, real = [], ladder.train
+    monkeypatch.setattr(ladder, 'train', lambda pics, recipe, **kw: seen.append(pics) or real(pics, recipe, **kw))
+    rung = graded_training()
+    run = climb(rung, limit=100, fold=1)
+    assert seen[0].classes == GRADES
+    pics = load_pictures(size=32, limit=100, fold=1)
+    assert np.array_equal(run.targets, pics.y[pics.valid])
+    of_grades = tta(run.model, by_grade(pics), symmetric_views())[0]
+    assert np.allclose(run.probs, mean_grade(of_grades))
+    assert rung.recipe == replace(longer_training().recipe, augment=rung.recipe.augment), 'nothing else is changed'
+
+
+@pytest.mark.fault
+def test_pictures_that_nobody_graded():
+    pics = load_pictures(size=32, limit=100)
+    nobodys = replace(pics, table=pics.table.drop(columns='probability'))
+    with pytest.raises(CourseError, match='no grades'): by_grade(nobodys)
+
+
+def test_the_mean_of_answers_is_the_mean_of_their_probabilities():
+    rng = np.random.default_rng(0)
+    of_true = rng.uniform(.01, 1, (3, 1, 50))
+    several = [Seeds((p > .5).astype(float), -np.log(p), seconds=2.) for p in of_true]
+    mean = of_true.mean(0)
+    both = averaged(several)
+    assert np.allclose(np.exp(-both.loss), mean)
+    assert np.array_equal(both.right, mean > .5)
+    assert both.seconds == 6
+    assert np.allclose(averaged(several[:1]).loss, several[0].loss)
+
+
+# ── rates ──
 
 def test_the_rate_is_the_median_over_folds(monkeypatch):
     rates = {0: 1e-3, 1: 5e-3, 2: 2e-3}

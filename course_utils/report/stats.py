@@ -327,6 +327,15 @@ class Seeds:
         return len(self.right) * len(np.unique(self.folds))
 
 
+def averaged(
+    several: list,  # of `Seeds` of a question of two classes, judged on the same pictures by the same folds
+) -> Seeds:         # `seconds` are those of all together
+    "The mean of the answers of several settings: a loss is −log of the probability that the true class was given."
+    given = np.mean([np.exp(-seeds.loss) for seeds in several], axis=0)
+    right = (given > .5).astype(float)
+    return replace(several[0], right=right, loss=-np.log(given.clip(1e-12)), seconds=sum(seeds.seconds for seeds in several))
+
+
 def gains(
     seeds: dict,     # name → `Seeds`
     baseline,        # the name that all others are compared with, or pairs (name, against)

@@ -16,7 +16,8 @@ from course_utils.data.pictures import load_pictures
 from course_utils.models import count, create_model
 from course_utils.show.words import plural
 from course_utils.techniques.augment import pipeline
-from course_utils.techniques.ladder import LITE, TOP, climb, climbed, found_rate, left_out, longer_training, rungs, same_training
+from course_utils.techniques.ladder import (
+    LITE, TOP, climb, climbed, found_rate, graded_training, left_out, longer_training, rungs, same_training)
 from course_utils.techniques.newer_techniques import newer_recipes
 from course_utils.techniques.scaling import SMALL_ARCH, axes_of, macs
 from course_utils.techniques.transfer import article_head, fastai_head, fit_head, frozen_features, linear_head
@@ -161,8 +162,8 @@ def left_out_arms() -> list:
 
 
 def top_arms() -> list:
-    "Rungs and the longer training by the papers' protocol: cells drawn at random, so that neighbours of one module are on both sides."
-    rungs = [climbed('+ transfer'), climbed(TOP), longer_training()]
+    "Rungs and the longer trainings by the papers' protocol: cells drawn at random, so that neighbours of one module are on both sides."
+    rungs = [climbed('+ transfer'), climbed(TOP), longer_training(), graded_training()]
     return [rung_arm(f'{rung.name}, cells drawn at random', rung, split='random') for rung in rungs]
 
 
