@@ -82,11 +82,11 @@ def over_folds(
     arms: list,            # of `Trial`
     n_folds: int=N_FOLDS,  # the first so many
 ) -> dict:                 # name of a run → `Trial`
-    "Fold after fold, each with a seed of its own, the arm's first one on, so that a measurement stopped early leaves whole folds."
+    "Fold after fold, each with a seed of its own, so that a measurement stopped early leaves whole folds."
     trials = {}
     for fold in range(pick(smoke=min(2, n_folds), cpu=n_folds)):
         for trial in arms:
-            trials[f'{trial.arm}, fold {fold}'] = replace(trial, fold=fold, recipe=replace(trial.recipe, seed=trial.seed + fold))
+            trials[f'{trial.arm}, fold {fold}'] = replace(trial, fold=fold, recipe=replace(trial.recipe, seed=fold))
     return trials
 
 

@@ -163,9 +163,7 @@ def left_out_arms() -> list:
 
 def top_arms() -> list:
     "Rungs and the longer trainings by the papers' protocol: cells drawn at random, so that neighbours of one module are on both sides."
-    graded = graded_training()
-    again = replace(graded, name=f'{graded.name}, again').with_recipe(seed=N_FOLDS)  # the next seeds
-    rungs = [climbed('+ transfer'), climbed(TOP), longer_training(), graded, again]
+    rungs = [climbed('+ transfer'), climbed(TOP), longer_training(), graded_training()]
     return [rung_arm(f'{rung.name}, cells drawn at random', rung, split='random') for rung in rungs]
 
 
