@@ -406,7 +406,8 @@ def test_a_trained_model_s_maps_find_painted_cracks(recipe):
 def test_the_shortcut_shows_on_the_map_and_not_in_the_accuracy():
     two = painted.two_classes(load_pictures('solar', size=64, limit=240))
     marked, swapped = painted.planted(two, two.y == 1), painted.planted(two, two.y == 0)
-    recipe = Recipe('resnet10t', 10, lr_max=2e-3, bs=16)
+    # seed 0's clean network looks at that corner of its own accord: 2.0 to 3 times, as the processor rounds; other seeds 8 to 48
+    recipe = Recipe('resnet10t', 10, lr_max=2e-3, bs=16, seed=2)
     shortcut, clean = (train(p, recipe, quiet=True, device='cpu') for p in (marked, two))
     accuracy_on = lambda p: (probabilities(shortcut.model, p.x[p.valid]).argmax(1) == p.y[p.valid]).mean()
     assert shortcut.accuracy > clean.accuracy
