@@ -10,6 +10,7 @@ from course_utils.config import M_MMAP_THRESHOLD, CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import create_model
 from course_utils.techniques.augment import pipeline
+from course_utils.techniques.newer_techniques import AverageWeights
 from course_utils.training.keep import fingerprint
 from course_utils.training.learner import ValidateAtEnd, has_bf16, make_learner
 from course_utils.training.recipe import Recipe, body_and_head
@@ -94,6 +95,15 @@ def test_one_look_at_the_end_is_the_last_of_many(pics):
     assert np.isnan(first)
     assert np.isclose(last, many.history.valid_loss.iloc[-1], atol=1e-6)
     assert np.isclose(once.history.valid_accuracy.iloc[-1], many.accuracy)
+
+
+def test_one_look_at_the_end_leaves_averaged_weights_to_their_own(pics):
+    "What puts other weights in for validation puts the network's own back, whichever callback is named first."
+    averaged = replace(RECIPE, epochs=2, callbacks=(AverageWeights,))
+    alone = train_on_cpu(pics, averaged)
+    for both in ((ValidateAtEnd, AverageWeights), (AverageWeights, ValidateAtEnd)):
+        run = train_on_cpu(pics, replace(averaged, callbacks=both))
+        assert np.array_equal(run.probs, alone.probs)
 
 
 def test_same_seed_same_run(pics):

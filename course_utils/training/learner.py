@@ -65,6 +65,7 @@ class History(Callback):
 class ValidateAtEnd(Callback):
     """No look at the held-out pictures after each epoch: `train` looks once, when the network is finished. For trainings that are
     compared by their ends; where early stages are frozen, a look can take as long as an epoch."""
+    order = 1000  # last: what was done before a validation by others is undone by them after it, also where there is none
     def before_validate(self): raise CancelValidException
 
 

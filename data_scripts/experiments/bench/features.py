@@ -5,6 +5,7 @@ import numpy as np
 
 from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.models import create_model
+from course_utils.show.words import plural
 from course_utils.techniques.deep_features import deep_features, fit_linear_head
 from data_scripts.experiments.bench.timing import bench_row
 from data_scripts.experiments.engine import N_FOLDS, pick
@@ -28,7 +29,7 @@ def features() -> dict:
         for views in (1, 8):
             def fold(k: int, draw: int) -> Pictures:
                 return load_pictures('solar', size=size, limit=limit, fold=k, folds=N_FOLDS, seed=draw, split='random')
-            name = f"{size} px, {views} view{'s' * (views > 1)}"
+            name = f"{size} px, {plural(views, 'view')}"
             start = time.perf_counter()
             seen = deep_features(create_model('tf_efficientnet_lite0'), fold(0, draw=0), views, cache=False)
             pass_seconds = time.perf_counter() - start
