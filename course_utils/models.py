@@ -1,5 +1,6 @@
 """Any timm model by name, with ImageNet weights that need no download for three of them, and the normalisation that each wants."""
 import difflib, importlib, os, socket
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -166,6 +167,16 @@ def refuse_size(model: nn.Module, arch: str, size: int, n_out: int, problem: str
     taken = next((side for side in larger if side > size and not picture_problem(model, side, n_out)), None)
     if taken: raise CourseError(f"{arch} cannot take pictures of {size}×{size} pixels: load them with size={taken}, or choose another network.")
     raise CourseError(f"{arch} cannot be trained on these pictures ({problem.rstrip('.')}): choose another network.")
+
+
+@contextmanager
+def evaluating(model: nn.Module):
+    "Eval mode for a while. Then each module is in its own mode again: a BatchNorm that was kept still in a training stays so."
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try: yield
+    finally:
+        for module, training in modes: module.training = training
 
 
 def forward_in_parts(

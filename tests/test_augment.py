@@ -98,6 +98,15 @@ def test_seeded_compose_is_the_trap_it_is_said_to_be():
     assert low <= n * share_touched(share_generator(A.Compose(operations()), 1), n) <= high
 
 
+@pytest.mark.parametrize('changes, levels', [(dict(contrast_limit=(.2, .2)), [48, 96]), (dict(brightness_limit=(.2, .2)), [91, 131])])
+def test_contrast_multiplies_from_black_and_brightness_adds_a_fifth_of_white(changes, levels):
+    "What lesson 01 says of both. If this fails, albumentations has changed them: change the lesson."
+    picture = np.full((8, 8, 3), 40, np.uint8)
+    picture[4:] = 80
+    limits = dict(contrast_limit=(0, 0), brightness_limit=(0, 0)) | changes
+    assert np.unique(A.RandomBrightnessContrast(**limits, p=1)(image=picture)['image']).tolist() == levels
+
+
 def test_same_seed_same_views():
     for make in (lambda: pipeline(.5, seed=3), lambda: bending(3)):
         a = make()

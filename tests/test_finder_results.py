@@ -29,7 +29,7 @@ def a_trial(name): return next(replace(trial, fold=0) for trial in F.finder_arms
 def test_arms_are_all_rules_for_each_optimizer_and_batch_size():
     arms = F.finder_arms()
     assert len(arms) == 2 * 2 * (1 + len(RULES))
-    assert {trial.recipe.bs for trial in arms} == set(F.BATCH_SIZES)
+    assert {trial.recipe.bs for trial in arms} == set(F.EPOCHS)
     assert {trial.labels['rule'] for trial in arms} == {F.FIXED, *RULES}
 
 class Answers:

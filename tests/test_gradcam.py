@@ -168,6 +168,22 @@ def test_leaves_nothing_behind(frozen, surrounding):
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
+def test_a_look_in_the_middle_of_a_training_changes_nothing():
+    "Between `backward` and `step`, with a BatchNorm that is kept still. The library leaves eval mode and gradients of its own."
+    model, x = made('resnet10t')
+    model.train().bn1.eval()
+    model(x).logsumexp(1).sum().backward()
+    modes = [module.training for module in model.modules()]
+    gradients = [p.grad.clone() for p in model.parameters()]
+    G.gradcam(model, x)
+    G.candidate_layers(model, 64)
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(p.grad, before) for p, before in zip(model.parameters(), gradients))
+    library(model, x, [1] * 4, 'layer4')
+    assert not any(module.training for module in model.modules())
+    assert not all(torch.equal(p.grad, before) for p, before in zip(model.parameters(), gradients))
+
+
 def test_asks_for_the_class_the_model_says():
     model, x = made('resnet10t')
     said = model(x).argmax(1)

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..config import CourseError
 from ..data.loader import to_input
-from ..models import norm_of
+from ..models import evaluating, norm_of
 from ..show.draw import grid, heat
 from ..training.run import probabilities
 
@@ -28,7 +28,7 @@ def gradcam(
     """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391). Raises `CourseError` for a layer without
     a map."""
     layer = layer or target_layer(model, x.shape[-1])
-    maps, gradients = maps_and_gradients(model.eval(), x, classes, layer)
+    with evaluating(model): maps, gradients = maps_and_gradients(model, x, classes, layer)
     weights = gradients.mean((2, 3), keepdim=True)
     return (weights * maps).sum(1).relu().cpu().numpy()
 
@@ -118,7 +118,7 @@ def layer_outputs(model, size) -> list:  # (name, what it gives out), in the ord
     hooks = [module.register_forward_hook(noting(name)) for name, module in modules.items()]
     black = torch.zeros(1, 3, size, size, device=next(model.parameters()).device)
     try:
-        with torch.no_grad(): model.eval().forward_features(black)
+        with evaluating(model), torch.no_grad(): model.forward_features(black)
     finally:
         for hook in hooks: hook.remove()
     return outputs

@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from course_utils.config import CourseError
 from course_utils.data.loader import to_input
+from course_utils.models import evaluating
 from course_utils.training.frozen_maps import FrozenMaps, MapLoader
 from course_utils.training.identity import sha16
 
@@ -49,7 +50,6 @@ class Call(NamedTuple):
 def trace(model: nn.Module, x: torch.Tensor) -> list:  # of `Call`; an outer module comes before the modules in it
     "Every call of a module that takes one tensor, in `eval` mode. The model's own mode stays."
     calls, hooks = [], []
-    training = [module for module in model.modules() if module.training]
 
     def add(name, module):
         def before(_, inputs): calls.append([name, module, inputs, None])
@@ -63,10 +63,9 @@ def trace(model: nn.Module, x: torch.Tensor) -> list:  # of `Call`; an outer mod
     for name, module in model.named_modules():
         if name: add(name, module)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(): model.eval()(x)
+        with evaluating(model), torch.random.fork_rng(devices=[]), torch.no_grad(): model(x)
     finally:
         for hook in hooks: hook.remove()
-        for module in training: module.training = True
     return [Call(name, module, inputs[0], output) for name, module, inputs, output in calls if len(inputs) == 1]
 
 
