@@ -4,6 +4,7 @@ import json
 import numpy as np, pytest
 
 from course_utils.report import augmentation_results as AR
+from course_utils.report.headlines import headline_of
 from course_utils.techniques.dataset_shift import relight
 from data_scripts.experiments import augmentation as A
 from data_scripts.experiments.engine import measure
@@ -75,6 +76,18 @@ def test_each_p_is_compared_with_none_in_the_same_light(smoke):
     assert 'Worse: p = 0.33, accuracy -10.0%' in words
     assert 'In darker light, against p = 0. Better: p = 0.05, accuracy +20.0%' in words
     assert 'No clear difference: p = 0.33' in words
+
+def test_rows_of_one_light_stand_together(smoke):
+    lights = {f'{setting}, {light}': share for setting, share in SHARES.items() for light in ('darker', 'brighter') if ', ' not in setting}
+    write(smoke, rows(SHARES | lights))
+    in_order = AR.augmentation_measured().index.get_level_values('light')
+    assert list(in_order.unique()) == ['same', 'brighter', 'darker']
+    assert (in_order[1:] != in_order[:-1]).sum() == 2
+
+def test_the_list_of_lessons_names_the_best_p_once_it_was_measured(smoke):
+    assert headline_of('01', smoke) == ''
+    write(smoke, rows({'p = 0': .7, 'p = 0.1': .8, 'p = 0.33': .75}))
+    assert headline_of('01', smoke).startswith('From scratch, on few pictures, against none: solar cells, by folds, p = 0.1: accuracy +10.0%')
 
 def test_a_fold_under_way_counts_in_no_column(smoke):
     runs = rows(SHARES, folds=3)

@@ -1,6 +1,9 @@
 """Augmentation, as `make measure ONLY=augmentation` found it: each p against none, by folds, and in other lights."""
+from pathlib import Path
+
 import numpy as np, pandas as pd
 
+from course_utils.config import results_dir
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, counted_outcomes, outcome, outcomes_by
 from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, shared_rows
@@ -12,10 +15,11 @@ AUGMENTATION_COLUMNS = ['train_accuracy', 'accuracy', 'gain', 'low', 'high', 'va
 
 
 def augmentation_measured(
-    data: str='solar',  # a data set's name
-) -> pd.DataFrame:      # a row for each (light, p), with `AUGMENTATION_COLUMNS`; empty where it was not measured by folds
+    data: str='solar',         # a data set's name
+    folder: Path | None=None,  # of results; None: the course's
+) -> pd.DataFrame:  # a row for each (light, p), with `AUGMENTATION_COLUMNS`; empty where it was not measured by folds
     "What each p gains over p = 0, both judged in the same light."
-    name = experiment_name('augmentation', data)
+    name = (folder or results_dir())/f"{experiment_name('augmentation', data)}.json"
     table = fold_gains(name, without_augmentation)
     if table.empty: return table
     table = table.reset_index()
@@ -23,7 +27,7 @@ def augmentation_measured(
     table['light'] = [light_of(setting) for setting in table.setting]
     known = train_accuracies(name)
     table['train_accuracy'] = [known[setting] for setting in table.setting]
-    order = sorted(table.index, key=lambda place: table.light[place] != SAME_LIGHT)  # the same light first, the others as they come
+    order = sorted(table.index, key=lambda place: (table.light[place] != SAME_LIGHT, table.light[place]))  # the same light first
     return table.loc[order].set_index(['light', 'p'])[AUGMENTATION_COLUMNS]
 
 
@@ -36,12 +40,14 @@ def without_augmentation(setting: str) -> str:
 def light_of(setting: str) -> str: return setting.partition(', ')[2] or SAME_LIGHT
 
 
-def augmentations_measured() -> dict:  # data set in words → `augmentation_measured`; those without a measurement are left out
+def augmentations_measured(
+    folder: Path | None=None,  # as in `augmentation_measured`
+) -> dict:  # data set in words → `augmentation_measured`; those without a measurement are left out
     "The sweep on every data set that it was measured on."
-    return where_measured(augmentation_measured)
+    return where_measured(lambda data: augmentation_measured(data, folder))
 
 
-def train_accuracies(name: str) -> dict:  # setting → share, the mean over folds
+def train_accuracies(name: str | Path) -> dict:  # setting → share, the mean over folds
     "How much of their training pictures the networks knew in the end. The light that judges makes no difference to it."
     by_setting = {}
     for setting, rows in shared_rows(name).items():
@@ -118,16 +124,31 @@ def bare_in_words(
             f'of the held-out ones, {HEART[by_heart]}.')
 
 
+def lowest_loss(
+    table: pd.DataFrame,  # of `augmentation_measured`
+) -> pd.Series:           # its row; the name is the p
+    "The p of lowest loss in the light of training."
+    same = table.loc[SAME_LIGHT]
+    return same.loc[same.loss_change.idxmin()]
+
+
+def sweep_headline(
+    tables: dict,  # data set in words → `augmentation_measured`, of those that were
+) -> str:          # empty where there is none
+    "What augmentation adds, in a line for the list of lessons."
+    best = {data: lowest_loss(table) for data, table in tables.items()}
+    return '; '.join(f'{data}, by folds, {row.name}: {change_in_words(row)}' for data, row in best.items())
+
+
 def augmentation_verdict(
     tables: dict,  # data set in words → `augmentation_measured`, of those that were
 ) -> str:          # empty where there is none
     "For the end of a lesson: the p of lowest loss by folds, and other lights."
     sentences = []
     for data, table in tables.items():
-        same = table.loc[SAME_LIGHT]
-        best = same.loc[same.loss_change.idxmin()]
+        best = lowest_loss(table)
         sentences.append(f'{data.capitalize()}: by folds the lowest loss of all p above 0 is at {best.name}, {COMPARED[outcome(best)]} '
-                         f'none ({change_in_words(best)}){choice_in_words(len(same))}.')
+                         f'none ({change_in_words(best)}){choice_in_words(len(table.loc[SAME_LIGHT]))}.')
         elsewhere = table[table.index.get_level_values('light') != SAME_LIGHT]
         if len(elsewhere): sentences.append(f'In other lights, of all p: {counted_outcomes(elsewhere)}.')
     return ' '.join(sentences)

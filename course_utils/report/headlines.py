@@ -19,7 +19,7 @@ def headline_of(
     folder: Path | None=None,  # of results; None: the course's
 ) -> str:                      # empty where there is none
     """What the ladder's folds say of the lesson's technique, and what the lesson's last run wrote down. For lesson 09 it is the whole
-    ladder, for lesson 13 what was measured by folds, once it was."""
+    ladder; for lessons 01 and 13 what was measured by folds takes the place of the last run, once it was."""
     if lesson == '09':
         from course_utils.report.ladder_results import ladder_in_words, measured_ladder  # other lessons need not wait for it
         return ladder_in_words(measured_ladder(folder=folder))
@@ -27,11 +27,22 @@ def headline_of(
         from course_utils.report.newer_results import newer_in_words, newer_measured
         measured = newer_measured(folder)
         if measured: return '. '.join(f'{data.capitalize()}, {newer_in_words(by_arm)}' for data, by_arm in measured.items())
+    return '. '.join(filter(None, [ladder_headline(lesson, folder), own_headline(lesson, folder)]))
+
+
+def own_headline(
+    lesson: str,               # its number
+    folder: Path | None=None,  # as in `headline_of`
+) -> str:                      # empty where there is none
+    "What the lesson's own experiment says: by folds where it was measured so, else in the lesson's last run."
+    if lesson == '01':
+        from course_utils.report.augmentation_results import augmentations_measured, sweep_headline
+        measured = augmentations_measured(folder)
+        if measured: return f'From scratch, on few pictures, against none: {sweep_headline(measured)}'
     path = (folder or results_dir())/f'lesson_{lesson}.json'
     own_run = read_results(path).get('headline', '')
-    folds = ladder_headline(lesson, folder)
-    if not folds: return own_run
-    return f'{folds}. In the lesson: {own_run}' if own_run else folds
+    if not own_run or not ladder_headline(lesson, folder): return own_run
+    return f'In the lesson: {own_run}'
 
 
 def ladder_headline(
