@@ -27,8 +27,8 @@ test:  ## runs everything CI runs (ARGS= goes to pytest)
 test-offline:  ## runs the tests with the network cut off by the kernel (Linux)
 	$(COURSE) test-offline $(ARGS)
 
-lessons:  ## runs lessons top to bottom (ONLY=03 PROFILE=cpu DATA=folder SAVE=1)
-	$(COURSE) lessons --only "$(ONLY)" --profile "$(PROFILE)" --data "$(DATA)" $(if $(filter-out 0,$(SAVE)),--save)
+lessons:  ## runs lessons top to bottom (ONLY=03 PROFILE=cpu DATA=folder SAVE=1), or shows new measurements in them (MEASURED=1)
+	$(COURSE) lessons --only "$(ONLY)" --profile "$(PROFILE)" --data "$(DATA)" $(if $(filter-out 0,$(SAVE)),--save) $(if $(filter-out 0,$(MEASURED)),--measured)
 
 ladder:  ## measures what each technique adds, over four folds; goes on where it was (DATA=folder)
 	$(COURSE) ladder $(if $(DATA),--data "$(DATA)")

@@ -166,7 +166,8 @@ def command(*args, **env):
 
 @pytest.mark.parametrize('args, sentence', [
     (['--profile', 'tpu'], "COURSE_PROFILE is 'tpu'"), (['--only', '99'], 'ONLY=99 fits no lesson'),
-    (['--save', '--profile', 'smoke'], 'SAVE=1 keeps what learners will read'), (['--save', '--profile', 'cpu', '--data', 'x'], 'leave DATA out')])
+    (['--save', '--profile', 'smoke'], 'SAVE=1 keeps what learners will read'), (['--save', '--profile', 'cpu', '--data', 'x'], 'leave DATA out'),
+    (['--measured', '--profile', 'smoke'], 'MEASURED=1 writes what learners will read')])
 @pytest.mark.fault
 def test_wrong_use_gets_one_sentence(args, sentence):
     r = command(*args)

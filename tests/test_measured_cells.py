@@ -2,16 +2,16 @@
 import json
 from pathlib import Path
 
+import nbformat
 import numpy as np, pytest
 
+from course_utils.config import CourseError
 from course_utils.training.recipe import Recipe
+from data_scripts.lessons import measured as shown_anew
+from data_scripts.lessons.measured import READING_CELLS, show_measured
 
 ROOT = Path(__file__).resolve().parent.parent
-CELLS = {  # lesson → the experiment it reads, the cells that do
-    '01_augmentation': ('augmentation', ['by-folds']),
-    '03_lr_finder': ('finder', ['by-folds']),
-    '05_differential_lrs': ('rates', ['2a337c06', '0a409f73', '30cdc83e', '2f82cf6c']),
-}
+EXPERIMENTS = {'01_augmentation': 'augmentation', '03_lr_finder': 'finder', '05_differential_lrs': 'rates'}  # lesson → what it reads
 ARMS = {  # experiment → settings; after a comma, further answers of a training
     'augmentation': {'p = 0': ('', 'darker'), 'p = 0.1': ('', 'darker'), 'p = 0.33': ('', 'darker')},
     'finder': {'AdamW, batch 16, fixed 1e-3': ('',), 'AdamW, batch 16, valley': ('',), 'SGD, batch 16, fixed 1e-3': ('',),
@@ -62,9 +62,9 @@ def namespace_of(lesson):
     raise AssertionError(f'{lesson} has no card')
 
 @pytest.mark.parametrize('state', STATES)
-@pytest.mark.parametrize('lesson', CELLS)
+@pytest.mark.parametrize('lesson', EXPERIMENTS)
 def test_reading_cells(monkeypatch, tmp_path, capsys, lesson, state):
-    experiment, cells = CELLS[lesson]
+    experiment = EXPERIMENTS[lesson]
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     monkeypatch.setenv('COURSE_PROFILE', 'smoke')
     results_in(tmp_path, experiment, state)
@@ -72,10 +72,50 @@ def test_reading_cells(monkeypatch, tmp_path, capsys, lesson, state):
     shown = []
     names['display'] = shown.append
     code = sources(lesson)
-    for cell in cells: exec(code[cell], names)
+    for cell in READING_CELLS[lesson]: exec(code[cell], names)
     said = capsys.readouterr().out
     is_measured = state in ('under way', 'whole')
     assert bool(shown) == is_measured
     assert ('each held out once' in said) == is_measured
     assert ('No clear difference' in said) == is_measured
     assert 'ot measured' not in said
+
+
+# ---- shown anew, without training ----
+
+def a_lesson(folder, number):
+    "A lesson that reads a number, with the output of a day on which it was another, and a cell that must not run."
+    def code(id, source, outputs=()): return nbformat.v4.new_code_cell(source, id=id, outputs=list(outputs))
+    def said(text): return nbformat.v4.new_output('stream', name='stdout', text=text)
+    cells = [
+        code('imports', 'import json\nfrom pathlib import Path\ndef at_a_glance(name): print("the card of", name)\nat_a_glance("06_tta")', [said('old card')]),
+        code('trains', 'raise RuntimeError("trained")', [said('trained for an hour')]),
+        code('reads', 'print(json.loads(Path("../results/tta.json").read_text())["number"])', [said('1\n')]),
+    ]
+    for name in ('nbs', 'results'): (folder/name).mkdir()
+    (folder/'results'/'tta.json').write_text(json.dumps(dict(number=number)))
+    path = folder/'nbs'/'06_tta.ipynb'
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [1, 2])
+def test_new_measurements_are_shown_and_nothing_is_trained(monkeypatch, tmp_path, number):
+    monkeypatch.setitem(READING_CELLS, '06_tta', ['reads'])
+    path = a_lesson(tmp_path, number)
+    assert show_measured(path, 'cpu', tmp_path/'run') == (number == 2)
+    texts = [cell.outputs[0].text for cell in nbformat.read(path, as_version=4).cells]
+    assert texts == ['old card', 'trained for an hour', f'{number}\n']
+
+@pytest.mark.slow
+def test_what_a_lesson_shows_is_what_results_hold(monkeypatch, tmp_path):
+    written = []
+    monkeypatch.setattr(shown_anew, 'write_notebook', lambda *a: written.append(a))
+    assert show_measured(ROOT/'nbs'/'06_tta.ipynb', 'cpu', tmp_path/'run') is False
+    assert written == []
+
+def test_a_lesson_that_reads_no_measurement_says_so(tmp_path):
+    with pytest.raises(CourseError, match='00_overfitting reads no measurement'): show_measured(ROOT/'nbs'/'00_overfitting.ipynb', 'cpu', tmp_path)
+
+@pytest.mark.parametrize('lesson', READING_CELLS)
+def test_every_reading_cell_is_there(lesson): assert set(READING_CELLS[lesson]) <= sources(lesson).keys()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from course_utils.config import CourseError, cache_dir, profile
 from course_utils.machine.preflight import in_minutes, predicted
+from data_scripts.lessons.measured import READING_CELLS, show_measured
 from data_scripts.lessons.notebooks import clean_all, is_lesson, list_notebooks
 from data_scripts.lessons.run import PicturesMissing, run_notebook
 from data_scripts.lessons.timetable import (
@@ -82,6 +83,15 @@ def write_readme():
     update()
 
 
+def show_all_measured(only: str, profile_name: str):
+    "The lessons of these names that read measurements, or all that do, show what results/ holds."
+    if profile_name == 'smoke': raise CourseError('MEASURED=1 writes what learners will read, so it needs PROFILE=cpu or PROFILE=gpu.')
+    paths = list_notebooks(only or ','.join(READING_CELLS))
+    changed = [path.stem for path in paths if show_measured(path, profile_name, cache_dir()/'lessons'/'measured'/path.stem)]
+    print(f"Shown anew: {', '.join(changed) or 'nothing, all was up to date'}.")
+    write_readme()
+
+
 def check_save(profile_name: str, data: str):
     "Raises `CourseError` where what would be kept is not what learners should read."
     if profile_name == 'smoke': raise CourseError('SAVE=1 keeps what learners will read, so it needs PROFILE=cpu or PROFILE=gpu.')
@@ -101,12 +111,16 @@ def main(arguments=None):
     parser.add_argument('--profile', default='', help='smoke, cpu or gpu; by default gpu where there is one, else cpu')
     parser.add_argument('--data', default='', help='a data set by name, or a folder of class folders')
     parser.add_argument('--save', action='store_true', help='write outputs and results back')
+    parser.add_argument('--measured', action='store_true', help='train nothing; show what was measured since, in the lessons that read it')
     parser.add_argument('--tidy', action='store_true', help='run nothing; clean every notebook as it lies')
     options = parser.parse_args(arguments)
     if options.tidy:
         print(f'Cleaned {clean_all()} notebooks.')
         return
     name = profile(options.profile or None).name
+    if options.measured:
+        show_all_measured(options.only, name)
+        return
     if options.save: check_save(name, options.data)
     notebooks = list_notebooks(options.only)
     if not notebooks: raise CourseError('There are no lessons in nbs/ yet.')

@@ -60,6 +60,7 @@ def run_notebook(
     fresh: bool = False,          # train again even where a kept training would do
     scratch: Path | None = None,  # where the copies go; `.cache/lessons/PROFILE` by default
     watched: bool = False,        # the run is kept: write down what its seconds go to, and compare it with no earlier one
+    cells: list | None = None,    # ids of those that are run; None: all
 ) -> tuple[dict, float]:          # the executed notebook, and the seconds it took
     "Runs a copy of the lesson in a fresh kernel. Raises `LessonFailed`, or `PicturesMissing` for a case study without its data set."
     # Inside the course's folder, so that a kernel which looks upwards for settings.ini finds it.
@@ -72,6 +73,7 @@ def run_notebook(
     if 'COURSE_SPENT' in environment: arguments.append(WATCH)
 
     notebook = nbformat.read(path, as_version=4)
+    if cells is not None: notebook.cells = [cell for cell in notebook.cells if cell.id in cells]
     budget = budget_s(path, profile)
     client = Client(notebook, kernel_name='python3', timeout=budget and 10*budget, coalesce_streams=True,
                     extra_arguments=arguments, resources={'metadata': {'path': str(copied.parent)}})
