@@ -6,6 +6,7 @@ import numpy as np, pytest
 
 from course_utils.config import CourseError
 from course_utils.report import finder_results as FR
+from course_utils.report.headlines import headline_of
 from course_utils.techniques.lr_finder import RULES, Suggestion
 from course_utils.training.train import Diverged
 from data_scripts.experiments import finder as F
@@ -120,6 +121,12 @@ def test_a_fold_under_way_counts_in_no_column(smoke):
     write(smoke, runs)
     row = FR.finder_measured().loc['AdamW, batch 16', 'valley']
     assert (row.rate, row.lowest, row.highest, row.answers) == pytest.approx((1.5e-3, 1e-3, 2e-3, 1))
+
+def test_the_list_of_lessons_says_what_all_rules_did_once_they_were_measured(smoke):
+    (smoke/'lesson_03.json').write_text('{"headline": "one seed"}')
+    assert headline_of('03', smoke) == 'one seed'
+    write(smoke, rows(SHARES))
+    assert headline_of('03', smoke).startswith('Solar cells, AdamW, by folds: the lowest loss by the rule smoothed gradient')
 
 def test_the_sentences_on_all_trainings(smoke):
     write(smoke, rows(SHARES))

@@ -8,6 +8,7 @@ from PIL import Image
 
 from course_utils.data.decode import read_picture
 from course_utils.data.pictures import load_pictures
+from course_utils.report.headlines import headline_of
 from course_utils.report.outcomes import beside_majority, counted_outcomes, outcome, outcomes_in_words
 from course_utils.report.results import measured, measured_by_folds
 from course_utils.report.view_results import views_in_words, views_measured, views_verdict
@@ -121,6 +122,10 @@ SHARES = {
     'trained with turns, eight symmetries': .9,
     'trained with turns, mirror': .8,
 }
+
+def test_the_list_of_lessons_says_what_views_did_once_they_were_measured(results):
+    write_file(results, 'tta', SHARES)
+    assert headline_of('06', results).startswith('Solar cells, by folds: of the sets of views that training had shown, ')
 
 def test_views_are_compared_with_the_plain_picture_of_their_own_network(results):
     write_file(results, 'tta', SHARES)

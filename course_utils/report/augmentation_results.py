@@ -3,10 +3,9 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from course_utils.config import results_dir
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, counted_outcomes, outcome, outcomes_by
-from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, shared_rows
+from course_utils.report.results import experiment_file, experiment_name, fold_gains, measured_by_folds, shared_rows
 from course_utils.report.stats import verdict
 
 SAME_LIGHT = 'same'
@@ -19,7 +18,7 @@ def augmentation_measured(
     folder: Path | None=None,  # of results; None: the course's
 ) -> pd.DataFrame:  # a row for each (light, p), with `AUGMENTATION_COLUMNS`; empty where it was not measured by folds
     "What each p gains over p = 0, both judged in the same light."
-    name = (folder or results_dir())/f"{experiment_name('augmentation', data)}.json"
+    name = experiment_file('augmentation', data, folder)
     table = fold_gains(name, without_augmentation)
     if table.empty: return table
     table = table.reset_index()

@@ -1,19 +1,22 @@
 """The rules of the learning rate finder, as `make measure ONLY=finder` found them: each against a fixed rate, by folds."""
+from pathlib import Path
+
 import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import counted_outcomes, outcomes_by
-from course_utils.report.results import experiment_name, fold_gains, shared_rows
+from course_utils.report.results import experiment_file, fold_gains, shared_rows
 
 FIXED_SETTING = 'fixed 1e-3'
 FINDER_COLUMNS = ['rate', 'lowest', 'highest', 'answers', 'accuracy', 'gain', 'low', 'high', 'valid_loss', 'loss_change', 'loss_low', 'loss_high']
 
 
 def finder_measured(
-    data: str='solar',  # a data set's name
-) -> pd.DataFrame:      # a row for each (training, rule), with `FINDER_COLUMNS`; empty where it was not measured by folds
+    data: str='solar',         # a data set's name
+    folder: Path | None=None,  # of results; None: the course's
+) -> pd.DataFrame:  # a row for each (training, rule), with `FINDER_COLUMNS`; empty where it was not measured by folds
     "What each rule's rate gains over a fixed 1e-3, for each optimizer and batch size."
-    name = experiment_name('finder', data)
+    name = experiment_file('finder', data, folder)
     table = fold_gains(name, lambda setting: f'{training_of(setting)}, {FIXED_SETTING}')
     if table.empty: return table
     table = table.join(rates_found(name)).reset_index()
@@ -28,7 +31,7 @@ def training_of(setting: str) -> str: return setting.rpartition(', ')[0]
 def rule_of(setting: str) -> str: return setting.rpartition(', ')[2].replace('_', ' ')
 
 
-def rates_found(name: str) -> pd.DataFrame:  # a row for each setting: rate (the median), lowest, highest, answers
+def rates_found(name: Path) -> pd.DataFrame:  # a row for each setting: rate (the median), lowest, highest, answers
     "The rates that each rule gave over the folds, and how often it had an answer."
     numbers = {}
     for setting, rows in shared_rows(name).items():
@@ -38,9 +41,11 @@ def rates_found(name: str) -> pd.DataFrame:  # a row for each setting: rate (the
     return pd.DataFrame(numbers).T
 
 
-def finders_measured() -> dict:  # data set in words → `finder_measured`; those without a measurement are left out
+def finders_measured(
+    folder: Path | None=None,  # as in `finder_measured`
+) -> dict:  # data set in words → `finder_measured`; those without a measurement are left out
     "The rules on every data set that they were measured on."
-    return where_measured(finder_measured)
+    return where_measured(lambda data: finder_measured(data, folder))
 
 
 def finder_in_words(

@@ -18,8 +18,8 @@ def headline_of(
     lesson: str,               # its number, `00`
     folder: Path | None=None,  # of results; None: the course's
 ) -> str:                      # empty where there is none
-    """What the ladder's folds say of the lesson's technique, and what the lesson's last run wrote down. For lesson 09 it is the whole
-    ladder; for lessons 01 and 13 what was measured by folds takes the place of the last run, once it was."""
+    """What the ladder's folds say of the lesson's technique, and what the lesson's last run wrote down; what was measured by folds
+    takes the place of that run. For lesson 09 it is the whole ladder, for lesson 13 its own folds alone."""
     if lesson == '09':
         from course_utils.report.ladder_results import ladder_in_words, measured_ladder  # other lessons need not wait for it
         return ladder_in_words(measured_ladder(folder=folder))
@@ -35,14 +35,31 @@ def own_headline(
     folder: Path | None=None,  # as in `headline_of`
 ) -> str:                      # empty where there is none
     "What the lesson's own experiment says: by folds where it was measured so, else in the lesson's last run."
-    if lesson == '01':
-        from course_utils.report.augmentation_results import augmentations_measured, sweep_headline
-        measured = augmentations_measured(folder)
-        if measured: return f'From scratch, on few pictures, against none: {sweep_headline(measured)}'
+    by_folds = folds_headline(lesson, folder)
+    if by_folds: return by_folds
     path = (folder or results_dir())/f'lesson_{lesson}.json'
     own_run = read_results(path).get('headline', '')
     if not own_run or not ladder_headline(lesson, folder): return own_run
     return f'In the lesson: {own_run}'
+
+
+def folds_headline(
+    lesson: str,               # its number
+    folder: Path | None=None,  # as in `headline_of`
+) -> str:                      # empty where there is none
+    "What `make measure` found of the lesson's own question. Imported where it is asked: other lessons need not wait for it."
+    if lesson == '01':
+        from course_utils.report.augmentation_results import augmentations_measured, sweep_headline
+        measured = augmentations_measured(folder)
+        return f'From scratch, on few pictures, against none: {sweep_headline(measured)}' if measured else ''
+    if lesson == '03':
+        from course_utils.report.finder_results import finder_verdict, finders_measured
+        return finder_verdict(finders_measured(folder)).removesuffix('.')
+    if lesson == '06':
+        from course_utils.report.view_results import views_measured, views_verdict
+        words = views_verdict(views_measured(folder=folder)).removesuffix('.')
+        return f'Solar cells, by folds: {words[0].lower()}{words[1:]}' if words else ''
+    return ''
 
 
 def ladder_headline(

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_utils.config import results_dir
-from course_utils.report.results import experiment_name, measured, measured_on
+from course_utils.report.results import experiment_file, experiment_name, measured, measured_on
 from course_utils.report.stats import gains, verdict
 from course_utils.techniques.ladder import rungs
 
@@ -28,7 +27,7 @@ def measured_ladder(
     folder: Path | None=None,    # of results; None: the course's
 ) -> dict:  # name of a rung → `Seeds`, bottom first; empty where it was not measured by folds
     "The rungs that were measured, each over all folds."
-    path = (folder or results_dir())/f"{experiment_name('ladder', data)}.json"
+    path = experiment_file('ladder', data, folder)
     by_rung = measured(path)
     known = {name: by_rung[name] for name in rungs() if name in by_rung}
     is_by_folds = bool(known) and all(seeds.folds is not None for seeds in known.values())

@@ -3,10 +3,9 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from course_utils.config import results_dir
 from course_utils.report.ladder_results import where_measured
 from course_utils.report.outcomes import choice_in_words, outcome
-from course_utils.report.results import experiment_name, measured_by_folds
+from course_utils.report.results import experiment_file, measured_by_folds
 from course_utils.report.stats import Seeds, gains
 
 BASE = 'recipe'  # what every technique is added to
@@ -23,7 +22,7 @@ def measured_newer(
     folder: Path | None=None,  # of results; None: the course's
 ) -> dict:  # name → `Seeds`, the recipe first; empty where it was not measured with one technique at least
     "What was measured by folds: those folds alone that all of them have."
-    found = measured_by_folds((folder or results_dir())/f"{experiment_name('newer', data)}.json")
+    found = measured_by_folds(experiment_file('newer', data, folder))
     if BASE not in found or len(found) < 2: return {}
     return {BASE: found[BASE]} | found
 

@@ -147,6 +147,15 @@ def experiment_name(
     return name if data in (None, 'solar') else f'{name}_{data}'
 
 
+def experiment_file(
+    name: str,                 # `tta`, `rates`, …
+    data: str='solar',         # a data set's name
+    folder: Path | None=None,  # of results; None: the course's
+) -> Path:
+    "The file of results of an experiment on a data set."
+    return (folder or results_dir())/f'{experiment_name(name, data)}.json'
+
+
 def rows_by_setting(
     runs,     # rows of an experiment
 ) -> dict:    # name of a setting → seed or fold → its row

@@ -1,8 +1,10 @@
 """Test-time views, as `make measure ONLY=tta` found them: each set against the plain pictures of the same network."""
+from pathlib import Path
+
 import pandas as pd
 
 from course_utils.report.outcomes import counted_outcomes, outcomes_by
-from course_utils.report.results import experiment_name, fold_gains, shared_rows
+from course_utils.report.results import experiment_file, fold_gains, shared_rows
 
 KNOWN_VIEWS = {  # training → the sets of views that it has shown to the network
     'trained with mirrors': ('mirror',),
@@ -12,10 +14,11 @@ VIEW_COLUMNS = ['n_views', 'accuracy', 'gain', 'low', 'high', 'loss_change', 'lo
 
 
 def views_measured(
-    data: str='solar',  # a data set's name
-) -> pd.DataFrame:      # a row for each (training, views), with `VIEW_COLUMNS`; empty where it was not measured by folds
+    data: str='solar',         # a data set's name
+    folder: Path | None=None,  # of results; None: the course's
+) -> pd.DataFrame:  # a row for each (training, views), with `VIEW_COLUMNS`; empty where it was not measured by folds
     "What each set of views adds to the plain picture's answer, over all folds."
-    name = experiment_name('tta', data)
+    name = experiment_file('tta', data, folder)
     table = fold_gains(name, plain_setting)
     if table.empty: return table
     table = table.reset_index()
@@ -29,7 +32,7 @@ def views_measured(
 def plain_setting(setting: str) -> str: return setting.partition(', ')[0]
 
 
-def numbers_of_views(name: str) -> dict:  # name of a set → number of views
+def numbers_of_views(name: Path) -> dict:  # name of a set → number of views
     "How many answers a set averages, which is what it costs."
     counts = {}
     for rows in shared_rows(name).values():
