@@ -132,7 +132,8 @@ def test_the_sentences_on_all_trainings(smoke):
     write(smoke, rows(SHARES))
     tables = FR.finders_measured()
     assert FR.rules_in_words(tables['solar cells']) == (
-        'Over 2 trainings, against a fixed 1e-3. Valley: 1 helped, 1 hurt; smoothed gradient: 1 helped, 1 not clear.')
+        'Over 2 trainings, against a fixed 1e-3. Valley: 1 helped, 1 hurt; smoothed gradient: 1 helped, 1 not clear. '
+        'The highest rate of a rule over the folds is so many times its lowest (geometric mean): smoothed gradient 4.0, valley 4.0.')
     assert FR.finder_verdict(tables) == (
         'Solar cells, AdamW, by folds: the lowest loss by the rule smoothed gradient; all rules against a fixed 1e-3: 1 hurt, 1 not clear. '
         'Solar cells, SGD, by folds: the lowest loss by the rule valley; all rules against a fixed 1e-3: 2 helped.')

@@ -58,10 +58,20 @@ def finder_in_words(
 def rules_in_words(
     table: pd.DataFrame,  # of `finder_measured`
 ) -> str:                 # empty for an empty table
-    "For each rule, in how many of the trainings it helped or hurt."
+    "For each rule, in how many of the trainings it helped or hurt, and how far its rates lie apart."
     if table.empty: return ''
     parts = [f'{rule}: {counted_outcomes(rows)}' for rule, rows in table.groupby(level='rule', sort=False)]
-    return f"Over {table.index.get_level_values('training').nunique()} trainings, against a fixed 1e-3. {'; '.join(parts).capitalize()}."
+    return (f"Over {table.index.get_level_values('training').nunique()} trainings, against a fixed 1e-3. {'; '.join(parts).capitalize()}. "
+            f'{spread_in_words(table)}')
+
+
+def spread_in_words(
+    table: pd.DataFrame,  # of `finder_measured`, not empty
+) -> str:
+    "How many times as high as its lowest rate each rule's highest is over the folds, the steadiest rule first."
+    times = np.log(table.highest / table.lowest).groupby(level='rule').mean()
+    parts = [f'{rule} {np.exp(value):.1f}' for rule, value in times.sort_values(kind='stable').items()]
+    return f"The highest rate of a rule over the folds is so many times its lowest (geometric mean): {', '.join(parts)}."
 
 
 def finder_verdict(
