@@ -1,7 +1,7 @@
 "What lesson 13 says of the measurement: a sentence for each outcome, nothing where nothing was measured, whole folds where some are missing."
 import json
 
-import numpy as np, pytest
+import matplotlib.pyplot as plt, numpy as np, pytest
 from matplotlib.patches import Rectangle
 
 from course_utils.data.pictures import load_pictures
@@ -172,6 +172,7 @@ def test_the_diagram_names_what_it_draws():
     texts = [text.get_text() for text in fig.axes[0].texts]
     for names in I.STEP_PARTS.values(): assert set(names) <= set(texts)
     assert len([patch for patch in fig.axes[0].patches if type(patch) is Rectangle]) == 4
+    plt.close(fig)
     alt = I.step_of_training().alt
     assert all(name in alt for names in I.STEP_PARTS.values() for name in names)
 
