@@ -9,7 +9,7 @@ from PIL import Image
 from course_utils.data.decode import read_picture
 from course_utils.data.pictures import load_pictures
 from course_utils.report.headlines import headline_of
-from course_utils.report.outcomes import beside_majority, counted_outcomes, outcome, outcomes_in_words
+from course_utils.report.outcomes import beside_majority, counted_outcomes, outcome, outcomes_in_words, with_intervals
 from course_utils.report.results import measured, measured_by_folds
 from course_utils.report.view_results import views_in_words, views_measured, views_verdict
 from data_scripts.experiments import views as V
@@ -87,6 +87,13 @@ def test_outcomes_in_words():
     assert outcomes_in_words(table.loc[['d']]).startswith('No clear difference')
     assert counted_outcomes(table.loc[['d']]) == '1 not clear'
     assert (outcomes_in_words(table[:0]), counted_outcomes(table[:0])) == ('', '')
+
+
+def test_a_change_stands_in_one_cell_with_its_interval():
+    row = dict(accuracy=.8, gain=.05, low=-.01, high=.11, loss_change=-.1, loss_low=-.2, loss_high=.003)
+    shown = with_intervals(pd.DataFrame([row], index=['mirror']))
+    assert list(shown.columns) == ['accuracy', 'gain', 'loss_change']
+    assert shown.loc['mirror'].tolist() == [.8, '+5.0% (-1.0% to +11.0%)', '-0.100 (-0.200 to +0.003)']
 
 
 # ---- the results file ----

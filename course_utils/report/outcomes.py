@@ -39,6 +39,18 @@ def change_in_words(
             f'loss {row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f})')
 
 
+def with_intervals(
+    table: pd.DataFrame,  # of `gains`
+) -> pd.DataFrame:        # the same rows; `gain` and `loss_change` are texts with their intervals
+    "A change and its bounds in one cell. Six columns of numbers have no room on a narrow page."
+    rows = [row for _, row in table.iterrows()]
+    changes = dict(
+        gain=[f'{row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%})' for row in rows],
+        loss_change=[f'{row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f})' for row in rows],
+    )
+    return table.assign(**changes).drop(columns=['low', 'high', 'loss_low', 'loss_high'])
+
+
 def choice_in_words(
     n_settings: int,  # the best is one of so many
 ) -> str:             # to be added to a sentence without a full stop; empty where there was nothing to choose
