@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from course_utils.report.ladder_results import where_measured
-from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, counted_outcomes, outcome, outcomes_by
+from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, counted_outcomes, loss_in_words, outcome, outcomes_by
 from course_utils.report.results import experiment_file, experiment_name, fold_gains, measured_by_folds, shared_rows
 from course_utils.report.stats import verdict
 
@@ -94,7 +94,7 @@ def steps_in_words(
     words = {'better': 'lower', 'worse': 'higher', 'not clear': 'not clear'}
     for p, row in steps.iterrows():
         said = words[verdict(-row.loss_high, -row.loss_low)]
-        parts.append(f'{p} {row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f}), {said}')
+        parts.append(f'{p} {loss_in_words(row)}, {said}')
     return f"Loss, each p against the one below: {'; '.join(parts)}." if parts else ''
 
 

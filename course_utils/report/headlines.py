@@ -27,20 +27,13 @@ def headline_of(
         from course_utils.report.newer_results import newer_in_words, newer_measured
         measured = newer_measured(folder)
         if measured: return '. '.join(f'{data.capitalize()}, {newer_in_words(by_arm)}' for data, by_arm in measured.items())
-    return '. '.join(filter(None, [ladder_headline(lesson, folder), own_headline(lesson, folder)]))
-
-
-def own_headline(
-    lesson: str,               # its number
-    folder: Path | None=None,  # as in `headline_of`
-) -> str:                      # empty where there is none
-    "What the lesson's own experiment says: by folds where it was measured so, else in the lesson's last run."
-    by_folds = folds_headline(lesson, folder)
-    if by_folds: return by_folds
+    rung = ladder_headline(lesson, folder)
+    own = folds_headline(lesson, folder)
+    if own: return '. '.join(filter(None, [rung, own]))
     path = (folder or results_dir())/f'lesson_{lesson}.json'
     own_run = read_results(path).get('headline', '')
-    if not own_run or not ladder_headline(lesson, folder): return own_run
-    return f'In the lesson: {own_run}'
+    if not rung: return own_run
+    return f'{rung}. In the lesson: {own_run}' if own_run else rung
 
 
 def folds_headline(

@@ -35,8 +35,13 @@ def change_in_words(
     row,      # of `gains`
 ) -> str:
     "'accuracy +1.0% (+0.2% to +1.8%), loss −0.050 (−0.070 to −0.030)'."
-    return (f'accuracy {row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%}), '
-            f'loss {row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f})')
+    return f'accuracy {gain_in_words(row)}, loss {loss_in_words(row)}'
+
+
+def gain_in_words(row) -> str: return f'{row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%})'
+
+
+def loss_in_words(row) -> str: return f'{row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f})'
 
 
 def with_intervals(
@@ -45,8 +50,8 @@ def with_intervals(
     "A change and its bounds in one cell. Six columns of numbers have no room on a narrow page."
     rows = [row for _, row in table.iterrows()]
     changes = dict(
-        gain=[f'{row.gain:+.1%} ({row.low:+.1%} to {row.high:+.1%})' for row in rows],
-        loss_change=[f'{row.loss_change:+.3f} ({row.loss_low:+.3f} to {row.loss_high:+.3f})' for row in rows],
+        gain=list(map(gain_in_words, rows)),
+        loss_change=list(map(loss_in_words, rows)),
     )
     return table.assign(**changes).drop(columns=['low', 'high', 'loss_low', 'loss_high'])
 
