@@ -102,6 +102,35 @@ measure('x', trials, one, Path({str(tmp_path)!r})/'x.json', lambda *a, **k: None
     assert len(kept(path)) == 6
 
 
+def test_processes_share_a_measurement(tmp_path):
+    "Two at once: each trial is measured once, by one of them, and no row of the other is lost."
+    code = f'''
+import time
+from pathlib import Path
+from course_utils.training.recipe import Recipe
+from data_scripts.experiments.engine import Trial, measure
+def one(trial):
+    print(trial.seed, flush=True)
+    time.sleep(.3)
+    return dict(v=trial.seed)
+trials = {{f'seed {{s}}': Trial('a', Recipe('resnet10t', 1, seed=s), 32, 100) for s in range(12)}}
+print('ready', flush=True)
+input()
+measure('x', trials, one, Path({str(tmp_path)!r})/'x.json', lambda *a, **k: None)
+'''
+    both = [subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)]
+    for p in both: p.stdout.readline()
+    for p in both:
+        p.stdin.write('go\n')
+        p.stdin.flush()
+    shares = [p.communicate()[0].split() for p in both]
+    assert sorted(map(int, sum(shares, []))) == list(range(12))
+    assert all(shares), 'each had some'
+    assert list(kept(tmp_path/'x.json')) == [f'seed {s}' for s in range(12)]
+    assert [p.name for p in tmp_path.iterdir()] == ['x.json']
+
+
 def test_the_command_says_what_there_is_and_what_it_did(monkeypatch):
     monkeypatch.setenv('COURSE_DATA', 'solar')  # `main` sets it for what it calls; here it must not outlive the test
     r = subprocess.run([sys.executable, '-m', 'course_utils', 'measure', 'nothing'], cwd=ROOT, capture_output=True, text=True)

@@ -1,12 +1,15 @@
 """The engine of measurements: trials, one after another, each kept as soon as it is finished.
 
-Every finished trial is written at once and in one step, so a killed measurement goes on where it was. One at a time: two slow
-each other down."""
-import os, time
+Every finished trial is written at once and in one step, so a killed measurement goes on where it was. In one process one at a time:
+two slow each other down. Where there are cores to spare, start the command once more: each process takes the next trial that is
+neither kept nor being measured. Give each its cores with `OMP_NUM_THREADS`."""
+import hashlib, os, time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from course_utils.config import cache_dir, profile, results_dir
 from course_utils.data.pictures import Pictures, load_pictures
@@ -147,19 +150,56 @@ def measure(
     one,             # `Trial` → numbers, JSON
     path: Path,      # of the results
     say=print,
-) -> int:            # how many were measured now
-    "Measures the trials that `path` does not hold yet with these settings, on these data, with these versions."
+) -> int:            # how many were measured here
+    """Measures the trials that `path` does not hold yet with these settings, on these data, with these versions. A trial that
+    another process is measuring is left to it."""
     settled = conditions(next(iter(trials.values())))
-    rows = read_results(path).get('runs', {})
-    kept = {key: rows.get(key) for key, trial in trials.items() if is_kept(rows.get(key), trial, settled)}
-    todo = [key for key in trials if key not in kept]
+    n_before = len(kept_rows(path, trials, settled))
+    n_here = 0
     start = time.perf_counter()
-    for done, key in enumerate(todo, 1):
-        numbers = one(trials[key])
-        kept[key] = result_row(**numbers, settings=trials[key].settings(), data=settled['data'])
-        in_order = {key: kept[key] for key in trials if key in kept}
-        write_results(path, dict(runs=in_order), lines=True)
+    for key, trial in trials.items():
+        with claim(path, key) as is_free:
+            if not is_free or key in kept_rows(path, trials, settled): continue
+            numbers = one(trial)
+            n_kept = keep(path, trials, settled, key, numbers)
+        n_here += 1
         minutes = (time.perf_counter() - start) / 60
-        left = minutes / done * (len(todo) - done)
-        say(f'{name}: {key}, {len(kept)} of {len(trials)}, {minutes:.1f} minutes so far, about {left:.0f} left', flush=True)
-    return len(todo)
+        left = minutes / (n_kept - n_before) * (len(trials) - n_kept)
+        say(f'{name}: {key}, {n_kept} of {len(trials)}, {minutes:.1f} minutes so far, about {left:.0f} left', flush=True)
+    return n_here
+
+
+def kept_rows(path: Path, trials: dict, settled: dict) -> dict:  # name of a run → its row
+    "The rows of these trials that need not be measured again, in the order of the trials."
+    rows = read_results(path).get('runs', {})
+    return {key: rows[key] for key, trial in trials.items() if is_kept(rows.get(key), trial, settled)}
+
+
+def keep(path: Path, trials: dict, settled: dict, key: str, numbers: dict) -> int:  # how many are kept now
+    "Adds a run to those that other processes may have written meanwhile."
+    row = result_row(**numbers, settings=trials[key].settings(), data=settled['data'])
+    with lock_of(path, 'written'):
+        rows = kept_rows(path, trials, settled) | {key: row}
+        in_order = {key: rows[key] for key in trials if key in rows}
+        write_results(path, dict(runs=in_order), lines=True)
+    return len(in_order)
+
+
+# ---- several processes at one measurement ----
+
+def lock_of(path: Path, subject: str) -> FileLock:
+    "A lock that the kernel frees when its holder is killed. It lies in the cache, for in results/ it would be committed."
+    digest = hashlib.sha256(f'{path.resolve()} {subject}'.encode()).hexdigest()[:16]
+    folder = cache_dir()/'locks'
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder/digest)
+
+
+@contextmanager
+def claim(path: Path, key: str):
+    "Yields whether the run is free: nobody else measures it meanwhile."
+    try: held = lock_of(path, key).acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    with held: yield True

@@ -19,6 +19,7 @@ from course_utils.models import create_model
 from course_utils.report.results import read_results
 from course_utils.techniques.ladder import LITE, augmented, baseline, symmetries
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
+from course_utils.training.learner import ValidateAtEnd
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import Diverged, train
 from data_scripts.experiments.engine import N_FOLDS, Trial, arm, experiment_path, pick, run_numbers, trial_groups
@@ -56,7 +57,8 @@ def rates_recipe() -> Recipe:
     "What all settings have in common: an epoch of the head alone, and three of all layers; each shows a picture twice."
     views = augmented(baseline(symmetries())).recipe.augment
     epochs = pick(smoke=1, cpu=3, gpu=8)
-    return Recipe(LITE, epochs, freeze_epochs=1, pretrained=True, batchnorm='still', augment=views, bs=32, repeats=2)
+    return Recipe(LITE, epochs, freeze_epochs=1, pretrained=True, batchnorm='still', augment=views, bs=32, repeats=2,
+                  callbacks=(ValidateAtEnd,))
 
 
 def rates_size() -> int: return pick(smoke=32, cpu=128, gpu=224)
