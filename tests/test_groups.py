@@ -1,10 +1,10 @@
 "Groups: every parameter once, the rates the optimizer really holds, and how far weights move."
 from types import SimpleNamespace
 
-import numpy as np, pandas as pd, pytest, torch
+import numpy as np, pandas as pd, pytest, timm, torch
 from fastai.optimizer import OptimWrapper
 from hypothesis import given, strategies as st
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_layer_decay
 from timm.scheduler import CosineLRScheduler
 from torch import nn
 
@@ -198,6 +198,16 @@ def test_timm_s_layer_decay_waits_for_timm_s_scheduler():
     opt = decayed_by_timm()
     CosineLRScheduler(opt, t_initial=10)
     for g in opt.param_groups: assert g['lr'] == pytest.approx(1e-3 * g['lr_scale'])
+
+def test_timm_s_layer_is_a_block():
+    "What lesson 05 says of Lite0 and of B7: so many layers, the first so slow, more than half below a thousandth."
+    def scales(arch):
+        with torch.device('meta'): model = timm.create_model(arch)
+        return sorted({g['lr_scale'] for g in param_groups_layer_decay(model, layer_decay=.75)})
+    deep = scales('tf_efficientnet_b7')
+    assert (len(scales('tf_efficientnet_lite0')), len(deep)) == (18, 57)
+    assert deep[0] == pytest.approx(1e-7, rel=.05)
+    assert sum(scale < 1e-3 for scale in deep) > len(deep) / 2
 
 
 # ---- equal to plain PyTorch ----
