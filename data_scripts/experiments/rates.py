@@ -24,7 +24,7 @@ from course_utils.training.recipe import Recipe
 from course_utils.training.train import Diverged, train
 from data_scripts.experiments.engine import N_FOLDS, Trial, arm, experiment_path, pick, run_numbers, trial_groups
 
-PEAKS = (2e-4, 6e-4, 2e-3, 6e-3)  # of the head; about three times as high each
+PEAKS = (6e-5, 2e-4, 6e-4, 2e-3)  # of the head; about three times as high each
 DECAY = .7
 BATCHNORM_PAIR = ('one rate', 'three groups, spread 100')  # measured with BatchNorm moving, too
 
