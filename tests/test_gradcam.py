@@ -110,13 +110,13 @@ def test_on_pooling_and_a_linear_head_it_is_cam(arch, layer):
 
 
 def test_fastbook_s_error_is_not_ours():
-    "Chapter 18 takes the weights of a hidden layer of the head: the shapes fit, the map is another."
+    "Chapter 18 takes the weights of the head's last layer, which weigh its 512 hidden units: the shapes fit, the map is another."
     model, x = made('resnet18')
     model.fc = article_head(512, 3).eval()
-    hidden = model.fc[2].weight.detach()
-    full = cam(model, x, 'layer4', hidden, [0, 1, 2, 0]).relu() / 4
+    last = model.fc[-1].weight.detach()
+    full = cam(model, x, 'layer4', last, [0, 1, 2, 0]).relu() / 4
     ours = torch.tensor(G.gradcam(model, x, [0, 1, 2, 0], 'layer4'))
-    assert hidden.shape[1] == 512
+    assert last.shape == (3, 512)
     assert torch.corrcoef(torch.stack([full.flatten(), ours.flatten()]))[0, 1] < .9
     assert np.allclose(ours, by_nudging(model, x, [0, 1, 2, 0]), atol=1e-3 * float(ours.max()))
 

@@ -11,7 +11,7 @@ from course_utils.data.pictures import load_pictures
 from course_utils.report.headlines import headline_of
 from course_utils.report.outcomes import beside_majority, counted_outcomes, outcome, outcomes_in_words, with_intervals
 from course_utils.report.results import measured, measured_by_folds
-from course_utils.report.view_results import views_in_words, views_measured, views_verdict
+from course_utils.report.view_results import views_advice, views_in_words, views_measured, views_verdict
 from data_scripts.experiments import views as V
 from data_scripts.experiments.engine import measure
 from data_scripts.experiments.measure import EXPERIMENTS
@@ -159,7 +159,7 @@ def test_a_measurement_that_is_under_way_is_read(results, folds):
 
 def test_where_nothing_was_measured_by_folds_nothing_is_said(results):
     assert views_measured().empty
-    assert views_in_words(views_measured()) == views_verdict(views_measured()) == ''
+    assert views_in_words(views_measured()) == views_verdict(views_measured()) == views_advice(views_measured()) == ''
     runs = write_file(results, 'tta', SHARES)
     for run in runs.values(): del run['settings']['fold']
     (results/'tta.json').write_text(json.dumps(dict(runs=runs)))
@@ -174,6 +174,21 @@ def test_one_half_of_the_sentence_can_be_missing(results):
     strange_alone = {name: SHARES[name] for name in ('trained with mirrors', 'trained with mirrors, eight symmetries')}
     write_file(results, 'tta', strange_alone)
     assert views_verdict(views_measured()) == 'Of those that it had not, 1 hurt.'
+
+
+@pytest.mark.parametrize('changed, said', [
+    (dict(low=.01), 'Average over views that training has shown'),
+    (dict(loss_high=-.01), 'where you use the probabilities; for the answer alone the plain picture will do'),
+    (dict(), 'Keep the plain picture')])
+def test_the_advice_follows_the_views_that_training_had_shown(results, changed, said):
+    write_file(results, 'tta', SHARES)
+    table = views_measured().assign(low=-.1, loss_high=.1)
+    known = ('trained with turns', 'mirror')
+    for column, value in changed.items(): table.loc[known, column] = value
+    assert said in views_advice(table)
+    strange = table.drop(index=[known]).assign(low=.5)
+    assert 'Average' in views_advice(strange), 'other views of that training count'
+    assert views_advice(table.loc[[('trained with mirrors', 'eight symmetries')]]) == '', 'views that were never shown do not'
 
 
 # ---- the experiment ----

@@ -47,15 +47,33 @@ def views_in_words(
     return ' '.join(outcomes_by(table, 'training', str.capitalize))
 
 
+def is_known(
+    table: pd.DataFrame,  # of `views_measured`
+) -> list:                # a truth value for each row
+    "Had training shown these views?"
+    return [views in KNOWN_VIEWS.get(training, ()) for training, views in table.index]
+
+
 def views_verdict(
     table: pd.DataFrame,  # of `views_measured`
 ) -> str:                 # empty for an empty table
     "In one line: how views that training has shown came out, and how others did."
     if table.empty: return ''
-    is_known = [views in KNOWN_VIEWS.get(training, ()) for training, views in table.index]
-    known = table[is_known]
-    strange = table[[not known for known in is_known]]
+    known = table[is_known(table)]
+    strange = table.drop(index=known.index)
     parts = []
     if len(known): parts.append(f'Of the sets of views that training had shown, {counted_outcomes(known)}.')
     if len(strange): parts.append(f'Of those that it had not, {counted_outcomes(strange)}.')
     return ' '.join(parts)
+
+
+def views_advice(
+    table: pd.DataFrame,  # of `views_measured`
+) -> str:                 # a sentence without its full stop; empty where no views were measured that training had shown
+    "What to do tomorrow, by what the views did that training had shown."
+    known = table[is_known(table)]
+    if known.empty: return ''
+    if (known.low > 0).any(): return 'Average over views that training has shown'
+    if (known.loss_high < 0).any(): return ('Average over views that training has shown where you use the probabilities; '
+                                            'for the answer alone the plain picture will do')
+    return 'Keep the plain picture: no views that training had shown were clearly of use'

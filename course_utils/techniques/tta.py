@@ -39,7 +39,7 @@ class Turn:
 
 # %% ../../nbs/06_tta.ipynb #symmetric-views
 def symmetric_views(
-    quarters: bool=True,  # quarter turns too? False: the four that keep upright upright
+    quarters: bool=True,  # quarter turns, too? False: the four without them
 ) -> list:  # eight views or four; the first is the plain picture
     "The flips and rotations of a square."
     step = 1 if quarters else 2
