@@ -6,6 +6,7 @@ import numpy as np, pandas as pd, pytest
 
 from course_utils.config import CourseError
 from course_utils.report import rate_results as RR
+from course_utils.report.headlines import headline_of
 from course_utils.techniques.layer_groups import rates_of
 from course_utils.training.keep import describe
 from course_utils.training.recipe import Recipe, body_and_head
@@ -167,6 +168,12 @@ def test_what_batchnorm_does_when_it_moves(smoke):
     assert 'one rate gained, accuracy +10.0%' in RR.norm_in_words(RR.norm_costs())
     mixed = RR.norm_costs().assign(loss_change=.1, loss_low=.09, loss_high=.11)
     assert 'one rate gained in one and lost in the other' in RR.norm_in_words(mixed)
+
+def test_the_list_of_lessons_says_what_groups_did_once_they_were_measured(smoke):
+    (smoke/'lesson_05.json').write_text('{"headline": "one seed"}')
+    assert headline_of('05', smoke) == 'one seed'
+    write(smoke, 'rates', rate_rows(SHARES))
+    assert headline_of('05', smoke).startswith('Far: solar cells: by folds the best with groups, three groups, spread 10, is better than')
 
 @pytest.mark.parametrize('best, said', [(.9, 'better than'), (.6, 'worse than'), (.8, 'not clearly other than')])
 def test_the_end_of_the_lesson_says_what_came_out(smoke, best, said):

@@ -48,6 +48,10 @@ def folds_headline(
     if lesson == '03':
         from course_utils.report.finder_results import finder_verdict, finders_measured
         return finder_verdict(finders_measured(folder)).removesuffix('.')
+    if lesson == '05':
+        from course_utils.report.rate_results import RATES_DATA, rates_measured, rates_verdict
+        tables = {words: rates_measured(data, folder) for words, data in RATES_DATA.items()}
+        return rates_verdict({words: table for words, table in tables.items() if len(table)}).removesuffix('.')
     if lesson == '06':
         from course_utils.report.view_results import views_measured, views_verdict
         words = views_verdict(views_measured(folder=folder)).removesuffix('.')

@@ -1,8 +1,11 @@
 """Differential rates, as `make measure ONLY='peaks rates'` found them: by folds, each setting at a peak of its own."""
+from pathlib import Path
+
 import numpy as np, pandas as pd
 
 from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, outcome, outcomes_in_words
-from course_utils.report.results import experiment_name, fold_gains, measured_by_folds, measured_on, measured_regime, shared_rows
+from course_utils.report.results import (
+    experiment_file, experiment_name, fold_gains, measured_by_folds, measured_on, measured_regime, shared_rows)
 from course_utils.report.stats import verdict
 
 RATES_DATA = {  # in words → a data set's name
@@ -15,10 +18,11 @@ RATE_COLUMNS = ['peak', 'accuracy', 'gain', 'low', 'high', 'valid_loss', 'loss_c
 
 
 def rates_measured(
-    data: str='solar',  # a data set's name
-) -> pd.DataFrame:      # a row for each setting with groups, with `RATE_COLUMNS`; empty where it was not measured by folds
+    data: str='solar',         # a data set's name
+    folder: Path | None=None,  # of results; None: the course's
+) -> pd.DataFrame:  # a row for each setting with groups, with `RATE_COLUMNS`; empty where it was not measured by folds
     "What each setting with groups gains over one rate, both at their own peaks, BatchNorm still in both."
-    name = experiment_name('rates', data)
+    name = experiment_file('rates', data, folder)
     table = fold_gains(name, lambda setting: None if setting.endswith(NORM_MOVES) else ONE_RATE)
     if table.empty: return table
     peaks = peaks_of(name)
@@ -26,7 +30,7 @@ def rates_measured(
     return table[RATE_COLUMNS]
 
 
-def peaks_of(name: str) -> dict:  # setting → the peak it was trained at
+def peaks_of(name: str | Path) -> dict:  # setting → the peak it was trained at
     "The head's highest rate of each setting."
     peaks = {}
     for setting, rows in shared_rows(name).items():
