@@ -71,7 +71,7 @@ def peaks_arms() -> list:
     recipe = rates_recipe()
     arms = []
     for name, change in RATE_SETTINGS.items():
-        for peak in pick(smoke=PEAKS[1:3], cpu=PEAKS):
+        for peak in pick(smoke=PEAKS[-2:], cpu=PEAKS):
             labels = dict(setting=name, peak=peak, judged_by=1)
             arms.append(arm(f'{name} at {peak:g}', replace(recipe, **change(peak)), rates_size(), share=.75, labels=labels))
     return arms
