@@ -169,6 +169,19 @@ def test_what_batchnorm_does_when_it_moves(smoke):
     mixed = RR.norm_costs().assign(loss_change=.1, loss_low=.09, loss_high=.11)
     assert 'one rate gained in one and lost in the other' in RR.norm_in_words(mixed)
 
+def test_the_search_for_peaks_says_which_settings_forgive(smoke):
+    assert RR.peaks_searched().empty
+    assert RR.forgiven_in_words(RR.peaks_searched()) == ''
+    losses = {'one rate': {6e-4: .3, 2e-3: None}, 'three groups, spread 10': {6e-4: .33, 2e-3: .3}, 'decay 0.7 over stages': {6e-4: .4, 2e-3: .3}}
+    rows = {f'{setting} at {peak}': dict(settings=dict(setting=setting, peak=peak), valid_loss=loss)
+            for setting, by_peak in losses.items() for peak, loss in by_peak.items()}
+    write(smoke, 'peaks', rows)
+    table = RR.peaks_searched()
+    assert list(table.columns) == [6e-4, 2e-3]
+    assert np.isnan(table.loc['one rate', 2e-3])
+    words = RR.forgiven_in_words(table)
+    assert words.endswith(': one rate 0.0006; three groups, spread 10 0.0006, 0.002; decay 0.7 over stages 0.002.')
+
 def test_the_list_of_lessons_says_what_groups_did_once_they_were_measured(smoke):
     (smoke/'lesson_05.json').write_text('{"headline": "one seed"}')
     assert headline_of('05', smoke) == 'one seed'

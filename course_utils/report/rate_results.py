@@ -5,7 +5,7 @@ import numpy as np, pandas as pd
 
 from course_utils.report.outcomes import COMPARED, change_in_words, choice_in_words, outcome, outcomes_in_words
 from course_utils.report.results import (
-    experiment_file, experiment_name, fold_gains, measured_by_folds, measured_on, measured_regime, shared_rows)
+    experiment_file, experiment_name, fold_gains, measured_by_folds, measured_on, measured_regime, read_results, shared_rows)
 from course_utils.report.stats import verdict
 
 RATES_DATA = {  # in words → a data set's name
@@ -37,6 +37,19 @@ def peaks_of(name: str | Path) -> dict:  # setting → the peak it was trained a
         first = next(iter(rows.values()))
         peaks[setting] = first['settings'].get('peak')
     return peaks
+
+
+def peaks_searched(
+    data: str='solar',         # a data set's name
+    folder: Path | None=None,  # of results; None: the course's
+) -> pd.DataFrame:  # loss of one training, a row for each setting, a column for each peak; NaN where it burst; empty where nothing was searched
+    "The search for the peaks: what each setting loses where its peak is off."
+    rows = read_results(experiment_file('peaks', data, folder)).get('runs', {}).values()
+    losses = {}
+    for row in rows:
+        settings = row['settings']
+        losses.setdefault(settings['setting'], {})[settings['peak']] = row['valid_loss']
+    return pd.DataFrame(losses, dtype=float).T.sort_index(axis=1)
 
 
 def norm_costs(
@@ -99,6 +112,20 @@ def rates_in_words(
 ) -> str:                 # empty for an empty table
     "What groups did, against one rate."
     return f'Against one rate. {outcomes_in_words(table)}' if len(table) else ''
+
+
+SAME_LOSS = .05  # a difference of loss that one training cannot tell from chance
+
+
+def forgiven_in_words(
+    table: pd.DataFrame,  # of `peaks_searched`
+) -> str:                 # empty for an empty table
+    "The peaks that cost a setting next to nothing."
+    parts = []
+    for setting, losses in table.iterrows():
+        good = losses.index[losses < losses.min() + SAME_LOSS]
+        parts.append(f'{setting} {", ".join(f"{peak:g}" for peak in good)}')
+    return f'Peaks within {SAME_LOSS} of the lowest loss of their setting: {"; ".join(parts)}.' if parts else ''
 
 
 NORM = {  # outcome → what BatchNorm did by moving
