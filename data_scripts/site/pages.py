@@ -160,12 +160,10 @@ def with_questions(text, page):
 
 TABLE = re.compile(r'<table\b[^>]*>.*?</table>', re.S)
 COLUMN_NAME = re.compile(r'(<th\b[^>]*>)([^<]*)(</th>)')
-NUMBER_CELL = re.compile(r'<td>(?=\s*[-+−]?\d[\d.,]*(e[-+−]?\d+)?\s?%?\s*</td>)')
 
 
 def _wrapping_table(match) -> str:
     table = COLUMN_NAME.sub(lambda found: found[1] + found[2].replace('_', '_<wbr>') + found[3], match[0])
-    table = NUMBER_CELL.sub('<td class="number">', table)
     first_row = table.split('</tr>')[0]
     n_columns = first_row.count('<th') + first_row.count('<td')
     if n_columns <= WIDE_TABLE: return table
@@ -176,7 +174,7 @@ def _wrapping_table(match) -> str:
 
 
 def with_wrapping_tables(text, page):
-    "Headers may break behind an underscore, a number never, and tables of many columns are set smaller."
+    "Headers may break behind an underscore, and tables of many columns are set smaller."
     return TABLE.sub(_wrapping_table, text)
 
 
