@@ -154,24 +154,29 @@ def measure(
     """Measures the trials that `path` does not hold yet with these settings, on these data, with these versions. A trial that
     another process is measuring is left to it."""
     settled = conditions(next(iter(trials.values())))
-    n_before = len(kept_rows(path, trials, settled))
+    before = kept_rows(path, trials, settled)
+    todo = [key for key in trials if key not in before]
     n_here = 0
     start = time.perf_counter()
-    for key, trial in trials.items():
+    for key in todo:
         with claim(path, key) as is_free:
-            if not is_free or key in kept_rows(path, trials, settled): continue
-            numbers = one(trial)
+            is_done = is_kept(read_runs(path).get(key), trials[key], settled)  # by another process, meanwhile
+            if is_done or not is_free: continue
+            numbers = one(trials[key])
             n_kept = keep(path, trials, settled, key, numbers)
         n_here += 1
         minutes = (time.perf_counter() - start) / 60
-        left = minutes / (n_kept - n_before) * (len(trials) - n_kept)
+        left = minutes / (n_kept - len(before)) * (len(trials) - n_kept)
         say(f'{name}: {key}, {n_kept} of {len(trials)}, {minutes:.1f} minutes so far, about {left:.0f} left', flush=True)
     return n_here
 
 
+def read_runs(path: Path) -> dict: return read_results(path).get('runs', {})
+
+
 def kept_rows(path: Path, trials: dict, settled: dict) -> dict:  # name of a run → its row
     "The rows of these trials that need not be measured again, in the order of the trials."
-    rows = read_results(path).get('runs', {})
+    rows = read_runs(path)
     return {key: rows[key] for key, trial in trials.items() if is_kept(rows.get(key), trial, settled)}
 
 

@@ -16,13 +16,13 @@ from course_utils.config import CourseError
 from course_utils.data.folds import hold_out_fold
 from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.models import create_model
-from course_utils.report.results import read_results
+from course_utils.report.rate_results import losses_by_peak
 from course_utils.techniques.ladder import LITE, augmented, baseline, symmetries
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
 from course_utils.training.learner import ValidateAtEnd
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import Diverged, train
-from data_scripts.experiments.engine import N_FOLDS, Trial, arm, experiment_path, pick, run_numbers, trial_groups
+from data_scripts.experiments.engine import N_FOLDS, Trial, arm, experiment_path, pick, read_runs, run_numbers, trial_groups
 
 PEAKS = (6e-5, 2e-4, 6e-4, 2e-3)  # of the head; about three times as high each
 DECAY = .7
@@ -99,15 +99,11 @@ def chosen_peaks(
     data: str,  # a data set's name
 ) -> dict:      # name of a setting → peak
     "The peak of each setting with the lowest loss. Raises `CourseError` where they are not all measured."
-    rows = read_results(experiment_path('peaks', data)).get('runs', {}).values()
-    losses = {}
-    for row in rows:
-        settings = row['settings']
-        if row['valid_loss'] is None: continue
-        losses.setdefault(settings['setting'], {})[settings['peak']] = row['valid_loss']
-    if len(rows) < len(peaks_arms()) or losses.keys() != RATE_SETTINGS.keys():
+    rows = read_runs(experiment_path('peaks', data)).values()
+    searched = losses_by_peak(rows).dropna(how='all')  # a setting that bursts at every peak has none
+    if len(rows) < len(peaks_arms()) or set(searched.index) != RATE_SETTINGS.keys():
         raise CourseError(f'The peaks of the settings are not all chosen on {data} yet: measure peaks first.')
-    return {name: min(by_peak, key=by_peak.get) for name, by_peak in losses.items()}
+    return searched.idxmin(axis=1).to_dict()
 
 
 # ---- each at its peak ----
