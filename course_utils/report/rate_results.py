@@ -44,10 +44,10 @@ def peaks_searched(
     folder: Path | None=None,  # of results; None: the course's
 ) -> pd.DataFrame:  # loss of one training, a row for each setting, a column for each peak; NaN where it burst; empty where nothing was searched
     "The search for the peaks: what each setting loses where its peak is off."
-    return losses_by_peak(read_results(experiment_file('peaks', data, folder)).get('runs', {}).values())
+    return peak_losses(read_results(experiment_file('peaks', data, folder)).get('runs', {}).values())
 
 
-def losses_by_peak(
+def peak_losses(
     rows,  # of a search for the peaks
 ) -> pd.DataFrame:  # as `peaks_searched`
     "One loss for each setting and peak."

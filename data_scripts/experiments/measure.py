@@ -15,6 +15,7 @@ import torch
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.models import count, create_model
+from course_utils.report.results import read_results
 from course_utils.show.words import plural
 from course_utils.techniques.augment import pipeline
 from course_utils.techniques.ladder import (
@@ -28,8 +29,7 @@ from course_utils.training.run import Run
 from course_utils.training.train import train
 from data_scripts.experiments.augmentation import augmentation_arms, measure_augmentation
 from data_scripts.experiments.engine import (
-    N_FOLDS, Trial, arm, experiment_path, measure, over_folds, over_seeds, pick, read_runs, run_numbers,
-    trial_groups)
+    N_FOLDS, Trial, arm, experiment_path, measure, over_folds, over_seeds, pick, run_numbers, trial_groups)
 from data_scripts.experiments.finder import finder_arms, measure_finder
 from data_scripts.experiments.rates import measure_peak, measure_rates, peaks_arms, rates_arms
 from data_scripts.experiments.schedules import measure_schedule, schedules_arms
@@ -265,5 +265,5 @@ def main(arguments=None):
         trials = experiment.trials()
         path = experiment_path(name, data)
         n = measure(name, trials, experiment.measure, path)
-        n_kept = len(read_runs(path))
+        n_kept = len(read_results(path)['runs'])
         print(f"{name}: {plural(n, 'run')} measured here, {n_kept} of {len(trials)} kept, in {os.path.relpath(path)}.")

@@ -16,7 +16,7 @@ from course_utils.config import CourseError
 from course_utils.data.folds import hold_out_fold
 from course_utils.data.pictures import Pictures, load_pictures
 from course_utils.models import create_model
-from course_utils.report.rate_results import losses_by_peak
+from course_utils.report.rate_results import peak_losses
 from course_utils.techniques.ladder import LITE, augmented, baseline, symmetries
 from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, three_groups
 from course_utils.training.learner import ValidateAtEnd
@@ -100,7 +100,7 @@ def chosen_peaks(
 ) -> dict:      # name of a setting → peak
     "The peak of each setting with the lowest loss. Raises `CourseError` where they are not all measured."
     rows = read_runs(experiment_path('peaks', data)).values()
-    searched = losses_by_peak(rows).dropna(how='all')  # a setting that bursts at every peak has none
+    searched = peak_losses(rows).dropna(how='all')  # a setting that bursts at every peak has none
     if len(rows) < len(peaks_arms()) or set(searched.index) != RATE_SETTINGS.keys():
         raise CourseError(f'The peaks of the settings are not all chosen on {data} yet: measure peaks first.')
     return searched.idxmin(axis=1).to_dict()
