@@ -154,8 +154,8 @@ def measure(
     """Measures the trials that `path` does not hold yet with these settings, on these data, with these versions. A trial that
     another process is measuring is left to it."""
     settled = conditions(next(iter(trials.values())))
-    before = kept_rows(path, trials, settled)
-    todo = [key for key in trials if key not in before]
+    kept = kept_rows(path, trials, settled)
+    todo = [key for key in trials if key not in kept]
     n_here = 0
     start = time.perf_counter()
     for key in todo:
@@ -166,7 +166,7 @@ def measure(
             n_kept = keep(path, trials, settled, key, numbers)
         n_here += 1
         minutes = (time.perf_counter() - start) / 60
-        left = minutes / (n_kept - len(before)) * (len(trials) - n_kept)
+        left = minutes / (n_kept - len(kept)) * (len(trials) - n_kept)
         say(f'{name}: {key}, {n_kept} of {len(trials)}, {minutes:.1f} minutes so far, about {left:.0f} left', flush=True)
     return n_here
 
