@@ -82,7 +82,7 @@ def earlier_commit():
 @pytest.mark.usefixtures('earlier_commit')
 def test_fine_tuning_beside_the_build_before():
     row = B.ROWS['fine_tune_solar']()
-    assert set(row['accuracy']) == {'frozen stages, eight epochs', 'all layers, twelve epochs, the build before', 'deep features'}
+    assert set(row['accuracy']) == {'frozen stages, ten epochs', 'all layers, twelve epochs, the build before', 'deep features'}
     assert all(0 < accuracy <= 1 for values in row['accuracy'].values() for accuracy in values)
     assert all(peak > 100 for values in row['peak_mib'].values() for peak in values)
     left = subprocess.run(['git', 'worktree', 'list'], cwd=ROOT, capture_output=True, text=True).stdout

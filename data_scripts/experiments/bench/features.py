@@ -26,7 +26,7 @@ def features() -> dict:
     limit = pick(smoke=160, cpu=None)
     seconds, accuracy = {}, {}
     for size in pick(smoke=(32, 64), cpu=(128, 224)):
-        for views in (1, 8):
+        for views in pick(smoke=(1, 8), cpu=(1, 2, 4, 8)):
             def fold(k: int, draw: int) -> Pictures:
                 return load_pictures('solar', size=size, limit=limit, fold=k, folds=N_FOLDS, seed=draw, split='random')
             name = f"{size} px, {plural(views, 'view')}"
