@@ -3,12 +3,12 @@ import json, shutil
 from dataclasses import is_dataclass
 from pathlib import Path
 
-import albumentations, numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
 
 from course_utils.config import CourseError, cache_dir, file_sha256, whole_folder
 from course_utils.data.pictures import Pictures
-from course_utils.training.identity import NoIdentity, fingerprint, identity, sha16
+from course_utils.training.identity import NoIdentity, fingerprint, identity, is_augmentation, sha16
 from course_utils.training.learner import build_model, device_name, versions
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import DataFacts, Run, held_out_files, held_out_groups
@@ -22,7 +22,8 @@ def describe(setting):
     if isinstance(setting, dict): return {k: describe(v) for k, v in setting.items()}
     if isinstance(setting, slice): return ['slice', setting.start, setting.stop]
     if isinstance(setting, np.generic): return setting.item()
-    if isinstance(setting, albumentations.Compose):
+    if is_augmentation(setting):
+        import albumentations  # where it is used: see `is_augmentation`
         return describe({k: v for k, v in albumentations.to_dict(setting).items() if k != '__version__'})
     if is_dataclass(setting) and not isinstance(setting, type):
         return [type(setting).__qualname__, describe(vars(setting))]

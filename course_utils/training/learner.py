@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
-import albumentations, fastai, numpy as np, torch
+import fastai, numpy as np, torch
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from fastai.callback.fp16 import AMPMode, MixedPrecision
 from fastai.learner import Learner
@@ -95,7 +95,7 @@ def versions() -> dict:
         torch=torch.__version__,
         fastai=fastai.__version__,
         timm=version('timm'),
-        albumentations=albumentations.__version__,
+        albumentations=version('albumentations'),
     )
 
 
