@@ -24,7 +24,8 @@ def describe(setting):
     if isinstance(setting, np.generic): return setting.item()
     if is_augmentation(setting):
         import albumentations  # where it is used: see `is_augmentation`
-        return describe({k: v for k, v in albumentations.to_dict(setting).items() if k != '__version__'})
+        if isinstance(setting, albumentations.Compose):
+            return describe({k: v for k, v in albumentations.to_dict(setting).items() if k != '__version__'})
     if is_dataclass(setting) and not isinstance(setting, type):
         return [type(setting).__qualname__, describe(vars(setting))]
     if isinstance(setting, type) and issubclass(setting, Callback) and plain_settings(setting):

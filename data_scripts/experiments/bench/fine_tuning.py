@@ -77,14 +77,13 @@ def fine_tuning(
     epoch: after twelve they were 1.4 and 1.7 points ahead of it; and deep features, the mean of up to four views. Five splits drawn
     at random."""
     settings = dict(source=source, size=pick(smoke=32, cpu=128, gpu=224), epochs=pick(smoke=1, cpu=12), few_epochs=pick(smoke=1, cpu=10),
-                    limit=pick(smoke=160, cpu=limit, gpu=None))
-    own_split = 'random' if source == 'solar' else 'own'
+                    limit=pick(smoke=160, cpu=limit, gpu=None), views=views, split='random' if source == 'solar' else 'own')
     seconds, accuracy, peak = {}, {}, {}
     with earlier_build() as earlier:
         ways = {
-            'frozen stages, ten epochs': lambda seed: measured_training(FROZEN_STAGES, root(), seed=seed, views=views, split=own_split, **settings),
+            'frozen stages, ten epochs': lambda seed: measured_training(FROZEN_STAGES, root(), seed=seed, **settings),
             'all layers, twelve epochs, the build before': lambda seed: measured_training(ALL_LAYERS, earlier, seed=seed, **settings),
-            'deep features': lambda seed: measured_training(DEEP_FEATURES, root(), seed=seed, views=views, split=own_split, **settings),
+            'deep features': lambda seed: measured_training(DEEP_FEATURES, root(), seed=seed, **settings),
         }
         for seed in range(pick(smoke=1, cpu=5)):
             for name, measure in ways.items():
