@@ -360,11 +360,13 @@ def test_a_preflight_that_fails_is_said(capsys):
 
 
 def test_the_kept_predictions_were_right():
-    """Within 30 % of what each lesson took at profile cpu, on the machine that ran them all. The first run of a lesson whose code
-    has changed has no prediction: the run before was another lesson's."""
+    """Within 30 % of what each lesson took at profile cpu, where it had run on the same processor before: between two kinds of
+    processor no such promise is made. The first run of a lesson whose code has changed has no prediction."""
     kept = {name: e['cpu'] for name, e in json.loads((ROOT/'results'/'lessons.json').read_text()).items() if name[0].isdigit()}
     assert len(kept) == len(list((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))), list(kept)
-    errors = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in kept.items() if e['predicted_s']}
+    same_processor = {name: e for name, e in kept.items() if e['predicted_s'] and e['predicted_from'] == e['device']}
+    if not same_processor: pytest.skip('no lesson was run twice on one processor')
+    errors = {name: round(e['predicted_s'] / e['seconds'] - 1, 2) for name, e in same_processor.items()}
     assert all(abs(error) <= .3 for error in errors.values()), errors
 
 

@@ -118,7 +118,10 @@ def predicted(
                               # of the machine that ran it; `earlier`, the same of runs before
     this_machine: dict | None,  # of `time_machine`, at the same profile
 ) -> dict | None:             # seconds on each part; None where it is not known
-    "How long a lesson will take here: each part times this machine's figure over that machine's, the median over the runs."
+    """How long a lesson will take here: each part times this machine's figure over that machine's, the median over the runs.
+
+    Of 70 lessons run again on a processor of one name 65 took within 30 % of it; of two that had run on another, one (+14 and
+    +56 %, 1 December 2026): in the other the timed step took 2.4 times as long as there, the whole lesson 1.4 times."""
     if not this_machine: return None
     runs = [run for run in (entry, *entry.get('earlier', ())) if is_timed(run)]
     runs = [run for run in runs if run['preflight']['what'] == this_machine['what']]
@@ -155,7 +158,9 @@ def preflight(
         machine[name] = measure(name) if is_known else None
 
     def prediction(title: str, name: str) -> str:
-        seconds = predicted(entries[title].get(name, {}), machine[name])
-        return f'profile {name}: {in_minutes(seconds)}'
+        entry = entries[title].get(name, {})
+        seconds = predicted(entry, machine[name])
+        source = f", from a run on {entry['device']}" if seconds and 'device' in entry else ''
+        return f'profile {name}: {in_minutes(seconds)}{source}'
 
     return Card({title: '; '.join(prediction(title, name) for name in profiles) + '.' for title in lessons})

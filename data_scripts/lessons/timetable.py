@@ -133,6 +133,7 @@ def save_run(
     table[path.stem][profile] = dict(
         seconds=round(seconds, 1),
         predicted_s=predicted_s and round(predicted_s, 1),
+        predicted_from=kept.get('device') if predicted_s else None,
         spent=seconds_by_part(seconds, scratch),
         preflight=preflight,
         code=code_fingerprint(path),
