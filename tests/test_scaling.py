@@ -13,7 +13,8 @@ from course_utils.explorers.scaling import scaling_explorer
 from course_utils.models import PACKAGED, count, create_model
 from course_utils.techniques import scaling
 from course_utils.report.intervals import paired_difference_interval
-from course_utils.report.scaling_results import scaling_in_words, scaling_measured, scalings_measured
+from course_utils.report.headlines import headline_of
+from course_utils.report.scaling_results import scaling_in_words, scaling_measured, scaling_verdict, scalings_measured
 from course_utils.report.stats import relative_change
 from course_utils.techniques.scaling import (SMALL_ARCH, axes_of, costs, macs, milliseconds, saved_bytes, shallow_efficientnet, small_resnet, smallest_enough, with_weights)
 from course_utils.training.learner import build_model
@@ -303,6 +304,10 @@ def test_variants_are_compared_with_the_base_of_their_kind(tmp_path, monkeypatch
     assert words[1].startswith('Fine-tuned, against Lite0. Worse: Lite0, half as deep')
     assert 'No clear difference: Lite2' in words[1]
     assert list(scalings_measured()) == ['solar cells']
+    of_scratch, of_tuned = scaling_verdict(scalings_measured()).split('. ')
+    assert of_scratch.startswith('Solar cells, from scratch, by folds, against base: 1 helped; the lowest loss of these: deeper, accuracy +10.0%')
+    assert of_tuned.startswith('Solar cells, fine-tuned, by folds, against Lite0: 1 hurt, 1 not clear; the lowest loss of these: Lite2')
+    assert headline_of('08', tmp_path) == f'{of_scratch}. {of_tuned}'.removesuffix('.')
 
 def test_a_fold_under_way_counts_in_no_column(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
@@ -315,7 +320,7 @@ def test_a_fold_under_way_counts_in_no_column(tmp_path, monkeypatch):
 def test_scaling_that_is_not_measured_by_folds_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     assert scalings_measured() == {}
-    assert scaling_in_words(scaling_measured()) == ''
+    assert scaling_in_words(scaling_measured()) == scaling_verdict(scalings_measured()) == ''
     just_begun = scaling_rows({'from scratch, deeper': .8}, folds=1)
     (tmp_path/'scaling.json').write_text(json.dumps(dict(runs=just_begun)))
     assert scaling_measured().empty

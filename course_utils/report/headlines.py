@@ -56,6 +56,9 @@ def folds_headline(
         from course_utils.report.view_results import views_measured, views_verdict
         words = views_verdict(views_measured(folder=folder)).removesuffix('.')
         return f'Solar cells, by folds: {words[0].lower()}{words[1:]}' if words else ''
+    if lesson == '08':
+        from course_utils.report.scaling_results import scaling_verdict, scalings_measured
+        return scaling_verdict(scalings_measured(folder)).removesuffix('.')
     return ''
 
 

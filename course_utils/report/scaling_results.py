@@ -1,9 +1,11 @@
 """What `make measure ONLY=scaling` found, by folds: networks scaled along each axis from scratch, and sizes of a family fine-tuned."""
+from pathlib import Path
+
 import pandas as pd
 
 from course_utils.report.ladder_results import where_measured
-from course_utils.report.outcomes import outcomes_by
-from course_utils.report.results import experiment_name, fold_gains, shared_rows
+from course_utils.report.outcomes import change_in_words, counted_outcomes, outcomes_by
+from course_utils.report.results import experiment_file, fold_gains, shared_rows
 
 BASES = {  # kind of training → the variant that others are compared with
     'from scratch': 'base',
@@ -15,10 +17,11 @@ SCALING_COLUMNS = ['parameters', 'macs', 'seconds', 'train_accuracy', 'accuracy'
 
 
 def scaling_measured(
-    data: str='solar',  # a data set's name
-) -> pd.DataFrame:      # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where it was not measured by folds
+    data: str='solar',         # a data set's name
+    folder: Path | None=None,  # of results; None: the course's
+) -> pd.DataFrame:  # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where it was not measured by folds
     "What each variant gains over the base of its kind, and what it costs."
-    name = experiment_name('scaling', data)
+    name = experiment_file('scaling', data, folder)
     table = fold_gains(name, base_of)
     if table.empty: return table
     table = table.join(scaling_costs(name)).reset_index()
@@ -33,7 +36,7 @@ def kind_of(setting: str) -> str: return setting.partition(', ')[0]
 def base_of(setting: str) -> str: return f"{kind_of(setting)}, {BASES.get(kind_of(setting), '')}"
 
 
-def scaling_costs(name: str) -> pd.DataFrame:  # a row for each setting
+def scaling_costs(name: Path) -> pd.DataFrame:  # a row for each setting
     "Parameters and multiply-adds, and what it knew of its training pictures in the end: means over folds."
     means = {}
     for setting, rows in shared_rows(name).items():
@@ -42,9 +45,11 @@ def scaling_costs(name: str) -> pd.DataFrame:  # a row for each setting
     return pd.DataFrame(means).T
 
 
-def scalings_measured() -> dict:  # data set in words → `scaling_measured`; those without a measurement are left out
+def scalings_measured(
+    folder: Path | None=None,  # as in `scaling_measured`
+) -> dict:  # data set in words → `scaling_measured`; those without a measurement are left out
     "Scaling on every data set that it was measured on."
-    return where_measured(scaling_measured)
+    return where_measured(lambda data: scaling_measured(data, folder))
 
 
 def scaling_in_words(
@@ -52,3 +57,16 @@ def scaling_in_words(
 ) -> str:                 # a line for each kind; empty for an empty table
     "What each variant did, against the base of its kind."
     return '\n'.join(outcomes_by(table, 'kind', lambda kind: f'{kind.capitalize()}, against {BASES[kind]}'))
+
+
+def scaling_verdict(
+    tables: dict,  # data set in words → `scaling_measured`, of those that were
+) -> str:          # empty where there is none
+    "For the end of a lesson: how many variants of each kind of training came out in which way, and the one of lowest loss."
+    sentences = []
+    for data, table in tables.items():
+        for kind, rows in table.groupby(level='kind', sort=False):
+            _, lowest = rows.valid_loss.idxmin()
+            sentences.append(f'{data.capitalize()}, {kind}, by folds, against {BASES[kind]}: {counted_outcomes(rows)}; '
+                             f'the lowest loss of these: {lowest}, {change_in_words(rows.loc[(kind, lowest)])}.')
+    return ' '.join(sentences)

@@ -16,6 +16,7 @@ READING_CELLS = {  # lesson → ids of the cells that need nothing but its impor
     '04_sgdr': ['4643ea99', '0ad66e02', '71ffa326'],
     '05_differential_lrs': ['2a337c06', '0a409f73', '30cdc83e', 'peaks-searched', '2f82cf6c'],
     '06_tta': ['views-by-folds'],
+    '08_scaling': ['by-folds'],
     '13_newer_techniques': ['measured13', 'measured-on13'],
 }
 
