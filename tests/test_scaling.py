@@ -13,6 +13,7 @@ from course_utils.explorers.scaling import scaling_explorer
 from course_utils.models import PACKAGED, count, create_model
 from course_utils.techniques import scaling
 from course_utils.report.intervals import paired_difference_interval
+from course_utils.report import scaling_results
 from course_utils.report.headlines import headline_of
 from course_utils.report.scaling_results import scaling_in_words, scaling_measured, scaling_verdict, scalings_measured
 from course_utils.report.stats import relative_change
@@ -271,6 +272,7 @@ def test_measure_scaling(tmp_path, monkeypatch):
     assert len(runs) == 2 * (len(axes_of(32)) + len(M.TUNED))
     some = {k: v for k, v in runs.items() if v.labels['variant'] in ('half the pictures', 'half as deep', 'base') and v.fold == 0}
     assert engine.measure('scaling', some, M.measure_scaling, tmp_path/'scaling.json', say=lambda *a, **k: None) == len(some) == 3
+    monkeypatch.setattr(scaling_results, 'MIN_FOLDS', 1)
     table = scaling_measured()
     assert list(table.index) == [('from scratch', 'half the pictures'), ('from scratch', 'half as deep')]
     half = table.loc['from scratch', 'half as deep']
@@ -311,11 +313,17 @@ def test_variants_are_compared_with_the_base_of_their_kind(tmp_path, monkeypatch
 
 def test_a_fold_under_way_counts_in_no_column(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
-    runs = scaling_rows(SCALED_SHARES, folds=2)
+    runs = scaling_rows(SCALED_SHARES)
     runs.popitem()
-    runs['from scratch, deeper, fold 1']['train_accuracy'] = 0.
+    runs['from scratch, deeper, fold 3']['train_accuracy'] = 0.
     (tmp_path/'scaling.json').write_text(json.dumps(dict(runs=runs)))
     assert set(scaling_measured().train_accuracy) == {.9}
+
+def test_two_folds_say_nothing_yet(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    for folds, n_rows in ((2, 0), (3, 3)):
+        (tmp_path/'scaling.json').write_text(json.dumps(dict(runs=scaling_rows(SCALED_SHARES, folds=folds))))
+        assert len(scaling_measured()) == n_rows
 
 def test_scaling_that_is_not_measured_by_folds_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))

@@ -11,6 +11,7 @@ BASES = {  # kind of training → the variant that others are compared with
     'from scratch': 'base',
     'fine-tuned': 'Lite0',
 }
+MIN_FOLDS = 3  # an interval over two folds is too wide to say anything
 COSTS = ('parameters', 'macs', 'train_accuracy')
 SCALING_COLUMNS = ['parameters', 'macs', 'seconds', 'train_accuracy', 'accuracy', 'gain', 'low', 'high', 'valid_loss', 'loss_change', 'loss_low',
                    'loss_high']
@@ -19,9 +20,11 @@ SCALING_COLUMNS = ['parameters', 'macs', 'seconds', 'train_accuracy', 'accuracy'
 def scaling_measured(
     data: str='solar',         # a data set's name
     folder: Path | None=None,  # of results; None: the course's
-) -> pd.DataFrame:  # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where it was not measured by folds
+) -> pd.DataFrame:  # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where fewer than `MIN_FOLDS` were measured
     "What each variant gains over the base of its kind, and what it costs."
     name = experiment_file('scaling', data, folder)
+    rows = shared_rows(name).values()
+    if not rows or len(next(iter(rows))) < MIN_FOLDS: return pd.DataFrame()
     table = fold_gains(name, base_of)
     if table.empty: return table
     table = table.join(scaling_costs(name)).reset_index()
