@@ -23,11 +23,12 @@ def scaling_measured(
 ) -> pd.DataFrame:  # a row for each (kind, variant), with `SCALING_COLUMNS`; empty where fewer than `MIN_FOLDS` were measured
     "What each variant gains over the base of its kind, and what it costs."
     name = experiment_file('scaling', data, folder)
-    rows = shared_rows(name).values()
-    if not rows or len(next(iter(rows))) < MIN_FOLDS: return pd.DataFrame()
+    by_setting = shared_rows(name)
+    n_folds = min(map(len, by_setting.values()), default=0)
+    if n_folds < MIN_FOLDS: return pd.DataFrame()
     table = fold_gains(name, base_of)
     if table.empty: return table
-    table = table.join(scaling_costs(name)).reset_index()
+    table = table.join(scaling_costs(by_setting)).reset_index()
     table['kind'] = [kind_of(setting) for setting in table.setting]
     table['variant'] = [setting.removeprefix(f'{kind_of(setting)}, ') for setting in table.setting]
     return table.set_index(['kind', 'variant'])[SCALING_COLUMNS]
@@ -39,12 +40,11 @@ def kind_of(setting: str) -> str: return setting.partition(', ')[0]
 def base_of(setting: str) -> str: return f"{kind_of(setting)}, {BASES.get(kind_of(setting), '')}"
 
 
-def scaling_costs(name: Path) -> pd.DataFrame:  # a row for each setting
+def scaling_costs(
+    by_setting: dict,  # of `shared_rows`
+) -> pd.DataFrame:     # a row for each setting
     "Parameters and multiply-adds, and what it knew of its training pictures in the end: means over folds."
-    means = {}
-    for setting, rows in shared_rows(name).items():
-        table = pd.DataFrame(rows.values())
-        means[setting] = table[list(COSTS)].mean()
+    means = {setting: pd.DataFrame(rows.values())[list(COSTS)].mean() for setting, rows in by_setting.items()}
     return pd.DataFrame(means).T
 
 
