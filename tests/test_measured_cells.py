@@ -11,12 +11,14 @@ from data_scripts.lessons import measured as shown_anew
 from data_scripts.lessons.measured import READING_CELLS, show_measured
 
 ROOT = Path(__file__).resolve().parent.parent
-EXPERIMENTS = {'01_augmentation': 'augmentation', '03_lr_finder': 'finder', '05_differential_lrs': 'rates'}  # lesson → what it reads
+EXPERIMENTS = {  # lesson → what it reads
+    '01_augmentation': 'augmentation', '03_lr_finder': 'finder', '05_differential_lrs': 'rates', '09_ladder': 'left_out'}
 ARMS = {  # experiment → settings; after a comma, further answers of a training
     'augmentation': {'p = 0': ('', 'darker'), 'p = 0.1': ('', 'darker'), 'p = 0.33': ('', 'darker')},
     'finder': {'AdamW, batch 16, fixed 1e-3': ('',), 'AdamW, batch 16, valley': ('',), 'SGD, batch 16, fixed 1e-3': ('',),
                'SGD, batch 16, valley': ('',)},
     'rates': {'one rate': ('',), 'one rate, BatchNorm moves': ('',), 'three groups, spread 10': ('',), 'decay 0.7 over stages': ('',)},
+    'left_out': {'+ ensemble': ('',), 'without one-cycle': ('',), 'a bigger model': ('',)},
 }
 STATES = ('nothing', 'old', 'begun', 'under way', 'whole')
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_utils.report.results import experiment_file, experiment_name, measured, measured_on
+from course_utils.report.outcomes import outcomes_in_words
+from course_utils.report.results import experiment_file, experiment_name, fold_gains, measured, measured_on
 from course_utils.report.stats import gains, verdict
-from course_utils.techniques.ladder import rungs
+from course_utils.techniques.ladder import TOP, rungs
 
 LADDER_DATA = {  # the data sets it is measured on → in words
     'solar': 'solar cells',
@@ -93,3 +94,30 @@ def ladder_measured_on(data: str='solar') -> str:
     "On what it was measured, in a sentence; how to measure it where it was not."
     if measured_ladder(data): return measured_on(experiment_name('ladder', data))
     return 'Not measured yet: make ladder' + ('' if data == 'solar' else f' DATA={data}')
+
+
+# ---- leave one out ----
+
+def left_out_measured(
+    data: str='solar',         # one of `LADDER_DATA`
+    folder: Path | None=None,  # of results; None: the course's
+) -> pd.DataFrame:  # as `gains` gives it, a row for each change; empty where it was not measured by folds
+    "What one change does to the top recipe, over the folds that all changes have."
+    return fold_gains(experiment_file('left_out', data, folder), lambda setting: TOP)
+
+
+def left_outs_measured(
+    folder: Path | None=None,  # as in `left_out_measured`
+) -> dict:  # name of a data set, as in `LADDER_DATA` → what `left_out_measured` gives; those without a measurement are left out
+    "The top recipe with one change, on every data set that this was measured on."
+    tables = {data: left_out_measured(data, folder) for data in LADDER_DATA}
+    return {data: table for data, table in tables.items() if len(table)}
+
+
+def left_out_in_words(
+    data: str,            # as in `LADDER_DATA`
+    table: pd.DataFrame,  # of `left_out_measured`, not empty
+) -> str:
+    "On what it was measured, and which changes to the top recipe help, hurt or make no clear difference."
+    judged = measured_on(experiment_name('left_out', data))
+    return f'{LADDER_DATA[data].capitalize()}. {judged} {outcomes_in_words(table)}'

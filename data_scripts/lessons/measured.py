@@ -17,6 +17,7 @@ READING_CELLS = {  # lesson → ids of the cells that need nothing but its impor
     '05_differential_lrs': ['2a337c06', '0a409f73', '30cdc83e', 'peaks-searched', '2f82cf6c'],
     '06_tta': ['views-by-folds'],
     '08_scaling': ['by-folds'],
+    '09_ladder': ['ff2222c5', '3755d72b'],
     '13_newer_techniques': ['measured13', 'measured-on13'],
 }
 
