@@ -308,7 +308,7 @@ def test_variants_are_compared_with_the_base_of_their_kind(tmp_path, monkeypatch
     assert list(scalings_measured()) == ['solar cells']
     of_scratch, of_tuned = scaling_verdict(scalings_measured()).split('. ')
     assert of_scratch.startswith('Solar cells, from scratch, by folds, against base: 1 helped; the lowest loss of these: deeper, accuracy +10.0%')
-    assert of_tuned.startswith('Solar cells, fine-tuned, by folds, against Lite0: 1 hurt, 1 not clear; the lowest loss of these: Lite2')
+    assert of_tuned.startswith('Solar cells, fine-tuned, by folds, against Lite0: 1 hurt, 1 not clear; none has a lower loss than Lite0, nearest: Lite2')
     assert headline_of('08', tmp_path) == f'{of_scratch}. {of_tuned}'.removesuffix('.')
 
 def test_a_fold_under_way_counts_in_no_column(tmp_path, monkeypatch):

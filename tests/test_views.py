@@ -178,7 +178,7 @@ def test_one_half_of_the_sentence_can_be_missing(results):
 
 @pytest.mark.parametrize('changed, said', [
     (dict(low=.01), 'Average over views that training has shown'),
-    (dict(loss_high=-.01), 'where you use the probabilities; for the answer alone the plain picture will do'),
+    (dict(loss_high=-.01), 'where you use the probabilities; whether the answers themselves get better these pictures cannot say'),
     (dict(), 'Keep the plain picture')])
 def test_the_advice_follows_the_views_that_training_had_shown(results, changed, said):
     write_file(results, 'tta', SHARES)

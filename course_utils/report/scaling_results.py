@@ -69,7 +69,15 @@ def scaling_verdict(
     sentences = []
     for data, table in tables.items():
         for kind, rows in table.groupby(level='kind', sort=False):
-            _, lowest = rows.valid_loss.idxmin()
-            sentences.append(f'{data.capitalize()}, {kind}, by folds, against {BASES[kind]}: {counted_outcomes(rows)}; '
-                             f'the lowest loss of these: {lowest}, {change_in_words(rows.loc[(kind, lowest)])}.')
+            sentences.append(f'{data.capitalize()}, {kind}, by folds, against {BASES[kind]}: {counted_outcomes(rows)}; {lowest_in_words(rows)}.')
     return ' '.join(sentences)
+
+
+def lowest_in_words(
+    rows: pd.DataFrame,  # of `scaling_measured`, of one kind
+) -> str:                # a clause
+    "The variant of lowest loss, and whether that is lower than the base's at all."
+    kind, lowest = rows.valid_loss.idxmin()
+    row = rows.loc[(kind, lowest)]
+    beginning = 'the lowest loss of these' if row.loss_change < 0 else f'none has a lower loss than {BASES[kind]}, nearest'
+    return f'{beginning}: {lowest}, {change_in_words(row)}'

@@ -75,5 +75,5 @@ def views_advice(
     if known.empty: return ''
     if (known.low > 0).any(): return 'Average over views that training has shown'
     if (known.loss_high < 0).any(): return ('Average over views that training has shown where you use the probabilities; '
-                                            'for the answer alone the plain picture will do')
+                                            'whether the answers themselves get better these pictures cannot say')
     return 'Keep the plain picture: no views that training had shown were clearly of use'
