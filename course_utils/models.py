@@ -1,5 +1,6 @@
 """Any timm model by name, with ImageNet weights that need no download for three of them, and the normalisation that each wants."""
 import difflib, importlib, os, socket
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -169,14 +170,22 @@ def refuse_size(model: nn.Module, arch: str, size: int, n_out: int, problem: str
     raise CourseError(f"{arch} cannot be trained on these pictures ({problem.rstrip('.')}): choose another network.")
 
 
+def keep_modes(model: nn.Module) -> Callable:
+    "Train or eval mode of every module; the function returned puts them back."
+    modes = [(module, module.training) for module in model.modules()]
+
+    def put_back():
+        for module, training in modes: module.training = training
+    return put_back
+
+
 @contextmanager
 def evaluating(model: nn.Module):
     "Eval mode for a while. Then each module is in its own mode again: a BatchNorm that was kept still in a training stays so."
-    modes = [(module, module.training) for module in model.modules()]
+    put_back = keep_modes(model)
     model.eval()
     try: yield
-    finally:
-        for module, training in modes: module.training = training
+    finally: put_back()
 
 
 def forward_in_parts(
@@ -219,8 +228,7 @@ def name_picture(
     from timm.data import ImageNetInfo
     mean, std = norm or norm_of(model)
     device = next(model.parameters()).device
-    model.eval()
-    with torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         logits = model(to_input(x[None], mean, std, device))
     probs = logits.softmax(1)[0].cpu()
     info = ImageNetInfo()

@@ -1,5 +1,5 @@
 "The data path: what is read, how it is split, what is kept, and one clear sentence for everything that can be wrong."
-import errno, json, shutil
+import errno, json, shutil, warnings
 from collections import Counter
 from pathlib import Path
 
@@ -174,6 +174,12 @@ def test_gigantic_picture_is_set_aside(folder, monkeypatch):
     pics = load_pictures(str(folder), size=32)
     assert [Path(file).name for file in pics.found.unreadable] == ['big.png']
     assert 'too many pixels' in pics.report()
+
+
+def test_many_readers_leave_the_filters_of_warnings_alone(folder):
+    before = list(warnings.filters)
+    for size in (32, 40, 48): load_pictures(str(folder), size=size)
+    assert warnings.filters == before
 
 
 def test_hidden_files_are_passed_by(folder):

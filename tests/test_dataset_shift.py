@@ -60,6 +60,9 @@ def test_only_the_rare_class_goes(y, share, seed):
     assert k <= (y == rare).sum()
     assert set(imbalance.make_rare(y, rare, 1, seed)) <= set(i), 'fewer pictures are some of the more'
 
+@pytest.mark.parametrize('n', range(1, 101))
+def test_of_a_hundred(n): assert imbalance.most_per_100(np.repeat([0, 1], [100, n]), 1) == n
+
 def test_no_more_than_there_are(pics):
     rare = imbalance.rarest(pics)
     assert pics.classes[rare] == 'defective'

@@ -3,6 +3,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np, pytest, timm, torch
+from fastai.callback.core import Callback
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -18,7 +19,7 @@ from course_utils.training.freezing import cut, frozen_names, stages, still
 from course_utils.training.frozen_maps import FrozenMaps, MapLoader, SYMMETRIES, make_room, symmetric_view
 from course_utils.training.learner import make_learner
 from course_utils.training.recipe import Recipe
-from course_utils.training.train import train
+from course_utils.training.train import fit, train
 from course_utils.training.untouched import learner_state
 
 RECIPE = Recipe('resnet10t', 2, freeze_stages=3, schedule='constant', bs=16)
@@ -178,23 +179,32 @@ def test_a_rate_of_zero_takes_the_same_road(pics):
     run = train_on_cpu(pics, recipe)
     frozen = train_on_cpu(pics, replace(RECIPE, lr_max=1e-3))
     assert np.allclose(run.probs, frozen.probs, atol=1e-5)
-    assert not run.model.conv1[0].weight.requires_grad
 
+
+@pytest.mark.parametrize('later', [1e-3, [1e-3] * 6])
+@pytest.mark.parametrize('n_stages', [0, 1])
+def test_a_rate_of_zero_ends_with_its_fit(pics, later, n_stages):
+    learn = learner_on_cpu(pics, replace(RECIPE, freeze_stages=n_stages, groups=per_stage))
+    weight = learn.model.get_submodule('layer2.0.conv1').weight
+    before = weight.detach().clone()
+    fit(learn, 1, [0, 0, 0, 1e-3, 1e-3, 1e-3], 'constant')
+    assert torch.equal(weight, before)
+    fit(learn, 1, later, 'constant')
+    assert not torch.equal(weight, before)
 
 
 @pytest.mark.fault
-def test_whole_after_an_error(pics):
-    learn = learner_on_cpu(pics, RECIPE)
-    names = [name for name, _ in learn.model.named_modules()]
+@pytest.mark.parametrize('n_stages, lr_max', [(3, 1e-3), (0, [0, 0, 0, 1e-3, 1e-3, 1e-3])])
+def test_whole_after_an_error(pics, n_stages, lr_max):
+    learn = learner_on_cpu(pics, replace(RECIPE, freeze_stages=n_stages, groups=per_stage))
+    modules = dict(learn.model.named_modules())
     loaders = learn.dls
-    from course_utils.training.train import fit
-    from fastai.callback.core import Callback
 
     class Fail(Callback):
         def after_step(self): raise RuntimeError('stop')
 
-    with pytest.raises(RuntimeError, match='stop'): fit(learn, 1, callbacks=[Fail()])
-    assert [name for name, _ in learn.model.named_modules()] == names
+    with pytest.raises(RuntimeError, match='stop'): fit(learn, 1, lr_max, callbacks=[Fail()])
+    assert dict(learn.model.named_modules()) == modules
     assert learn.dls is loaders
 
 

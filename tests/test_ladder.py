@@ -12,7 +12,7 @@ from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.explorers.ladder import draw_rungs, ladder_explorer
 from course_utils.report.intervals import paired_difference_interval
-from course_utils.report.stats import Seeds, averaged
+from course_utils.report.stats import Seeds, averaged, compare
 from course_utils.techniques import ladder
 from course_utils.techniques.layer_groups import three_groups
 from course_utils.techniques.ladder import (
@@ -130,6 +130,9 @@ def test_frozen_features_are_not_trained(monkeypatch):
     run = climb(climbed('+ transfer'), limit=100)
     assert run.model is None
     assert np.allclose(run.probs.sum(1), 1)
+    assert run.history.valid_loss.item() == pytest.approx(run.valid_loss)
+    assert repr(run).startswith('1 epochs in ')
+    assert compare({'frozen': run}).valid_accuracy.item() == pytest.approx(run.accuracy, abs=1e-3)
     assert np.array_equal(climb(climbed('+ transfer'), seed=3, limit=100).probs, run.probs), 'no seed decides anything'
 
 
@@ -216,6 +219,13 @@ def test_the_rate_is_the_median_over_folds(monkeypatch):
     monkeypatch.setattr(ladder, 'rate_of_fold', lambda rung, fold, *more: rates[fold])
     assert found_rate(climbed('+ found rate'), range(3)) == 2e-3
     assert found_rate(baseline(), range(3)) == 1e-3, 'the recipe says it'
+
+
+def test_a_rate_is_found_on_the_pictures_that_the_split_trains_on(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ladder, 'load_pictures', lambda *a, **kw: asked.append(kw['split']) or load_pictures(*a, **kw))
+    climb(climbed('+ found rate').with_recipe(epochs=1), limit=100, fold=1, split='random')
+    assert asked == ['random', 'random']
 
 
 @pytest.mark.fault

@@ -14,6 +14,7 @@ from torchvision.transforms.functional import InterpolationMode
 from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.techniques import newer_techniques as T
+from course_utils.techniques.imbalance import BalancedLoss
 from course_utils.techniques.trivial_augment import OPERATIONS, TrivialAugment, operated
 from course_utils.training.keep import describe
 from course_utils.training.recipe import Recipe
@@ -324,3 +325,10 @@ def test_the_label_says_which_views(monkeypatch):
     assert len(T.newer_recipes()['recipe'].augment.transforms) == 1
     monkeypatch.setenv('COURSE_DATA', 'solar')
     assert len(T.newer_recipes()['recipe'].augment.transforms) == 2
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize('soft', [T.LabelSmoothing, T.Mixup, T.CutMix])
+def test_a_loss_of_its_own_is_not_weighed_in_silence(pics, soft):
+    recipe = replace(RECIPE, callbacks=(BalancedLoss, soft))
+    with pytest.raises(CourseError, match='BalancedLoss would do nothing'): train(pics, recipe, quiet=True, device='cpu')

@@ -605,6 +605,9 @@ def test_a_page_is_written_over_an_older_one_alone(written, exported, runtime, t
     (tmp_path/'mine'/'letter.txt').write_text('dear')
     with pytest.raises(CourseError, match='holds other things'): page.write_page(exported['onnx'], tmp_path/'mine', runtime=runtime)
     assert (tmp_path/'mine'/'letter.txt').exists()
+    own_model = written['folder']/'model.onnx'
+    with pytest.raises(CourseError, match='emptied first'): page.write_page(own_model, written['folder'], runtime=runtime)
+    assert own_model.exists()
 
 
 def test_a_large_model_has_its_weights_halved(exported, runtime, monkeypatch, tmp_path):

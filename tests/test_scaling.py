@@ -49,9 +49,11 @@ def test_macs_are_torch_s(arch, size):
 
 def test_macs_leave_the_model_as_it_was():
     model = create_model('resnet10t', pretrained=False).train()
+    model.layer1.eval()  # a stage that is kept still
     before = {k: v.clone() for k, v in model.state_dict().items()}
     macs(model, 32)
-    assert model.training
+    assert model.training and model.layer2[0].bn1.training
+    assert not model.layer1[0].bn1.training
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 def test_hooks_are_taken_off_where_the_picture_does_not_fit():

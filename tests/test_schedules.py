@@ -19,7 +19,7 @@ from course_utils.show.draw import figure_to_pixels
 from course_utils.techniques.schedules import (SGDR, EarlyStopping, ReduceOnPlateau, Snapshots, Staircase, cosine,
                                                cycle_position, ensemble_of, plateau, sgdr, staircase, stops_after)
 from course_utils.training.keep import describe
-from course_utils.training.learner import make_learner
+from course_utils.training.learner import ValidateAtEnd, make_learner
 from course_utils.training.recipe import Recipe, body_and_head
 from course_utils.training.train import fit, train
 
@@ -398,6 +398,24 @@ def test_early_stopping_is_fastai_s(pics, tmp_path):
     assert len(ours.history.rows) == len(theirs.history.rows)
     pairs = zip(ours.model.state_dict().values(), theirs.model.state_dict().values())
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize('frozen', [dict(freeze_stages=3), dict(freeze_stages=3, kept_views=2)])
+def test_early_stopping_puts_the_best_weights_into_a_network_with_frozen_stages(pics, frozen):
+    "The stages stand before the network while it is fitted, and are back when the best weights are."
+    first_is_best = type('FirstIsBest', (EarlyStopping,), dict(min_delta=1e9))
+    recipe = small_recipe(epochs=5, schedule='constant', lr_max=1e-2, callbacks=(first_is_best,), **frozen)
+    run = train(pics, recipe, quiet=True, device='cpu')
+    first, *_, last = run.history.valid_loss
+    assert run.valid_loss == pytest.approx(first, rel=1e-3) != last
+    assert len(run.history) == 3
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize('follower', [EarlyStopping, ReduceOnPlateau, Snapshots])
+def test_who_follows_the_held_out_pictures_says_so(pics, follower):
+    recipe = small_recipe(epochs=2, schedule=SGDR(1, 1), callbacks=(ValidateAtEnd, follower))
+    with pytest.raises(CourseError, match='leave ValidateAtEnd out'): train(pics, recipe, quiet=True, device='cpu')
 
 
 def test_patience_is_part_of_a_kept_run(pics, empty_cache):

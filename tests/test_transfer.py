@@ -10,13 +10,14 @@ from course_utils.config import CourseError
 from course_utils.data.pictures import load_pictures
 from course_utils.data.sources import photo
 from course_utils.explorers.transfer import map_explorer
-from course_utils.models import create_model, norm_of
+from course_utils.models import create_model, name_picture, norm_of
 from course_utils.show.activations import activation_grid
 from course_utils.techniques.transfer import (HEADS, activations, article_head, fastai_head, fit_head, frozen_features,
                                               map_sizes, map_words)
 from course_utils.training.batchnorm import FreezeBatchNorm, frozen_norms
 from course_utils.training.learner import make_learner
 from course_utils.training.recipe import Recipe
+from course_utils.training.run import probabilities
 from course_utils.training.train import train
 
 LITE = 'tf_efficientnet_lite0'
@@ -261,6 +262,18 @@ def test_activations_are_what_the_layer_gives():
     assert np.allclose(activations(model, image, 'layer1'), expected, atol=1e-5)
     assert not any(m._forward_hooks for m in model.modules()), 'no hook is left behind'
     with pytest.raises(CourseError, match="no layer named 'layer9'"): activations(model, image, 'layer9')
+    assert activations(model, image, 'bn1').min() < 0, 'before the ReLU that works in its place'
+
+
+def test_who_looks_leaves_the_mode(pics):
+    model = create_model('resnet10t', pretrained=False).train()
+    model.layer1.eval()
+    modes = [module.training for module in model.modules()]
+    activations(model, photo('chelsea', 64), 'layer1')
+    frozen_features(model, pics, pics.valid[:2])
+    name_picture(model, photo('chelsea', 64))
+    probabilities(model, pics.x[:2])
+    assert [module.training for module in model.modules()] == modes
 
 
 def test_one_scale_and_one_choice_of_channels_for_all_rows():

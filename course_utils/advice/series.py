@@ -20,6 +20,7 @@ from course_utils.models import create_model
 from course_utils.report.intervals import differences_interval
 from course_utils.techniques.neighbours import answers_by_fold, group_folds
 from course_utils.techniques.transfer import frozen_features
+from course_utils.training.learner import default_device
 
 N_RUNS = 32      # runs of neighbours, where there are pictures enough
 SHORTEST = 5     # pictures in a run
@@ -75,7 +76,7 @@ def find_leak(
     orders = neighbour_runs(pics)
     if not orders: return None
     places = np.flatnonzero(np.any([runs >= 0 for runs in orders.values()], axis=0))
-    model = create_model(arch, len(pics.classes), pretrained=True)
+    model = create_model(arch, len(pics.classes), pretrained=True).to(default_device())
     features, labels = (values.numpy() for values in frozen_features(model, pics, places))
     leaks = [leak_of(order, runs[places], features, labels) for order, runs in orders.items()]
     return max(leaks, key=lambda leak: leak.low)

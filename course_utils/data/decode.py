@@ -3,7 +3,7 @@
 Pictures come in many kinds: palettes, CMYK, 16 bits (see `greys`), transparency, several frames. Every one becomes 8-bit
 RGB, and what cannot be read says why. Decoding is slow and always gives the same bytes, so the result is kept under a name made from the
 list of files; an epoch then reads memory."""
-import hashlib, json, os, shutil, warnings
+import hashlib, json, os, shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,16 +42,17 @@ def whole_picture(
 ) -> tuple[Image.Image, str, tuple]:  # 8-bit RGB, turned as its EXIF says; its mode in the file; its width and height there
     "Reads one picture and leaves its size and its edges as they are. Raises `OSError` or `ValueError` where it is not a readable picture."
     if os.path.getsize(path) == 0: raise ValueError('the file is empty')
-    with warnings.catch_warnings():
-        warnings.simplefilter('error', Image.DecompressionBombWarning)
-        with open_picture(path) as file:
-            mode, shape = file.mode, file.size
-            colour = deep_colour(file, path)
-            if colour is not None: mode += ' 16 bits'
-            if getattr(file, 'n_frames', 1) > 1: mode += ' animated'
-            # no `draft`, which is faster and another picture: no browser and no other library reads a JPEG at a half
-            picture = file if colour is None else from_deep_colour(colour, file, grey_range)
-            return to_rgb(ImageOps.exif_transpose(picture), grey_range), mode, shape
+    with open_picture(path) as file:
+        # Pillow only warns here. Its warning cannot be made an error: filters belong to the process, and threads read at once.
+        most = Image.MAX_IMAGE_PIXELS  # None: no limit
+        if most and file.width * file.height > most: raise Image.DecompressionBombError('too many pixels to be safe to open')
+        mode, shape = file.mode, file.size
+        colour = deep_colour(file, path)
+        if colour is not None: mode += ' 16 bits'
+        if getattr(file, 'n_frames', 1) > 1: mode += ' animated'
+        # no `draft`, which is faster and another picture: no browser and no other library reads a JPEG at a half
+        picture = file if colour is None else from_deep_colour(colour, file, grey_range)
+        return to_rgb(ImageOps.exif_transpose(picture), grey_range), mode, shape
 
 
 def centre_square(

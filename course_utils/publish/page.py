@@ -208,6 +208,8 @@ def write_page(
     to do. Raises `CourseError` for a file of another kind, a sample that cannot be read, or a folder that cannot be written."""
     facts, folder = shipped_facts(onnx_file), Path(folder)
     samples = [(read_sample(path, facts.get('grey_range')), label) for path, label in samples]  # before an older page is cleared away
+    if folder.resolve() in Path(onnx_file).resolve().parents:
+        raise CourseError(f"{onnx_file} lies in {folder}, which is emptied first: name another folder.")
     missing = ''
     try: runtime = runtime or runtime_folder()
     except CourseError as e: runtime, missing = None, str(e)

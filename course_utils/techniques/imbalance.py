@@ -13,8 +13,8 @@ from course_utils.data.pictures import Pictures
 def most_per_100(labels, rare: int) -> int:
     "How many pictures the class `rare` has for every 100 of another class (their mean), 100 at most."
     counts = np.bincount(labels)
-    ratio = counts[rare] / np.delete(counts, rare).mean()
-    return int(min(100, 100 * ratio))
+    ratio = 100 * counts[rare] / np.delete(counts, rare).mean()
+    return int(min(100, ratio))
 
 
 def rarest(pics: Pictures) -> int:

@@ -17,13 +17,14 @@ import albumentations as A, cv2, numpy as np
 from ..config import CourseError, profile
 from ..data.pictures import Pictures, load_pictures
 from ..models import create_model
-from .deep_features import deep_features, fit_linear_head
+from .deep_features import (
+    deep_features, fit_linear_head, probe_history)
 from .layer_groups import three_groups
 from .lr_finder import lr_find
 from .schedules import SGDR
 from .tta import symmetric_views, tta
 from ..training.keep import describe
-from ..training.learner import make_learner
+from ..training.learner import default_device, make_learner
 from ..training.recipe import Recipe
 from ..training.run import Run, held_out_files, held_out_groups
 from ..training.train import train
@@ -119,10 +120,11 @@ def rungs() -> dict:  # name → `Rung`
     return {name: climbed(name) for name in ['baseline', *STEPS]}
 
 # %% ../../nbs/09_ladder.ipynb #3d74d0d9
-def rate_of_fold(rung: Rung, fold: int | None, limit: int | None, source, n: int=100) -> float:
+def rate_of_fold(rung: Rung, fold: int | None, limit: int | None, source, split: str='own',
+                 n: int=100) -> float:
     """What the rung's rule says on the training pictures of a fold, `n` steps.
     Where it has no answer, 1e-3."""
-    pics = load_pictures(source, size=rung.size, limit=limit, fold=fold)
+    pics = rung.asked(load_pictures(source, size=rung.size, limit=limit, fold=fold, split=split))
     learn = make_learner(pics, replace(rung.recipe, seed=fold or 0), quiet=True)
     return lr_find(learn, n=n).suggest()[rung.rate_rule].rate or 1e-3
 
@@ -131,11 +133,12 @@ def found_rate(
     folds=(None,),              # that the median is over; None: the data set's own split
     limit: int | None=None,     # at most about this many pictures
     source=None,                # as in `load_pictures`
+    split: str='own',           # as in `load_pictures`
 ) -> float:
     """The rate for all folds of a rung: the median of what its rule says on each.
     Where the rung asks no rule, its recipe's own."""
     if rung.rate_rule is None: return rung.recipe.lr_max
-    rates = [rate_of_fold(rung, fold, limit, source) for fold in folds]
+    rates = [rate_of_fold(rung, fold, limit, source, split) for fold in folds]
     return float(np.median(rates))
 
 def at_rate(rung: Rung, rate: float, seed: int) -> Recipe:
@@ -159,7 +162,7 @@ def climb(
     "Trains a rung. Its `config` holds the rate used."
     pics = load_pictures(source, size=rung.size, limit=limit, fold=fold, split=split)
     asked = rung.asked(pics)
-    if rate is None: rate = found_rate(rung, (fold,), limit, source)
+    if rate is None: rate = found_rate(rung, (fold,), limit, source, split)
     run = fit_rung(asked, rung, seed, rate) if trained is None else trained
     if rung.views and 'views' not in run.config: run = add_views(run, asked, rung.views)
     run = rung.answered(run, pics)
@@ -174,12 +177,14 @@ def fit_rung(pics: Pictures, rung: Rung, seed: int, rate: float) -> Run:
 def frozen_run(pics: Pictures, rung: Rung) -> Run:
     "A linear head on the frozen network's features, views averaged where the rung has some."
     start = time.perf_counter()
-    features = deep_features(create_model(rung.recipe.arch), pics, max(1, rung.views), cache=False)
+    body = create_model(rung.recipe.arch).to(default_device())
+    features = deep_features(body, pics, max(1, rung.views), cache=False)
     head = fit_linear_head(features[pics.train], pics.y[pics.train], len(pics.classes))
-    probs = head.probs(features[pics.valid])
+    probs = head.probs(features)
     seconds = time.perf_counter() - start
-    return Run(None, probs, pics.y[pics.valid], None, seconds, None, recipe=rung.recipe,
-               files=held_out_files(pics), groups=held_out_groups(pics))
+    return Run(probe_history(pics, probs, seconds), probs[pics.valid], pics.y[pics.valid], None,
+               seconds, None, recipe=rung.recipe, files=held_out_files(pics),
+               groups=held_out_groups(pics))
 
 def add_views(run: Run, pics: Pictures, n: int) -> Run:
     "The run with the probabilities that it gives over `n` views, 2 or 8."

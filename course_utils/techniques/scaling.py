@@ -16,7 +16,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..config import CourseError
-from ..models import PACKAGED, count, create_model
+from ..models import PACKAGED, count, create_model, evaluating
 
 # %% ../../nbs/08_scaling.ipynb #92a97a72
 SMALL_ARCH = 'resnet18d'
@@ -72,14 +72,12 @@ def macs(
         counts.append(output.numel() * filter_size)
     workers = [m for m in model.modules() if isinstance(m, WORKERS)]
     hooks = [m.register_forward_hook(count_layer) for m in workers]
-    was_training = model.training
     device = next(model.parameters()).device
     black = torch.zeros(1, channels, size, size, device=device)
     try:
-        with torch.inference_mode(): model.eval()(black)
+        with evaluating(model), torch.inference_mode(): model(black)
     finally:
         for hook in hooks: hook.remove()
-        model.train(was_training)
     return sum(counts)
 
 # %% ../../nbs/08_scaling.ipynb #6e1dda5d

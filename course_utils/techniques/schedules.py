@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import cos, pi
 
 from ..config import CourseError
+from ..training.learner import check_validates
 import numpy as np, torch
 from fastai.callback.core import Callback, CancelFitException
 
@@ -155,6 +156,7 @@ class Snapshots(Callback):
     (Huang et al. 2017, arXiv 1704.00109)."""
     order = 56
     def before_fit(self):
+        check_validates(self)
         if not hasattr(self.learn.schedule, 'ends'):
             raise CourseError("Snapshots are taken at the ends of cycles: "
                               "they need a schedule with restarts, SGDR.")
@@ -214,19 +216,20 @@ class EarlyStopping(Callback):
     patience = 2
     min_delta = 1e-4
     def before_fit(self):
+        check_validates(self)
         self.losses = []
-        self.state = None
+        self.best = []  # tensors of the network, each with what it held at the best epoch
 
     def after_epoch(self):
         self.losses.append(self.learn.history.rows[-1]['valid_loss'])
         stop, best = stops_after(self.losses, self.patience, self.min_delta)
         if best == len(self.losses):
-            state = self.learn.model.state_dict()
-            self.state = {name: tensor.clone() for name, tensor in state.items()}
+            tensors = self.learn.model.state_dict().values()
+            self.best = [(tensor, tensor.clone()) for tensor in tensors]
         if stop: raise CancelFitException
 
     def after_fit(self):
-        if self.state: self.learn.model.load_state_dict(self.state)
+        for tensor, best in self.best: tensor.copy_(best)
 
 # %% ../../nbs/04_sgdr.ipynb #12b28151
 def plateau(
@@ -262,6 +265,7 @@ class ReduceOnPlateau(Callback):
     min_delta = 1e-4
     low = 0.
     def before_fit(self):
+        check_validates(self)
         self.losses = []
         self.share = 1.
 

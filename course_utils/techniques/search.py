@@ -21,6 +21,7 @@ from .search_space import Space, check_study_pictures
 from .search_storage import open_storage
 from .search_trials import (TAKEN, Attempt, best_score, finished,
                                                    trials_table, was_taken_over)
+from ..training.learner import check_validates
 from ..training.run import probabilities
 from ..training.train import wants_fresh
 
@@ -149,6 +150,8 @@ class Report(Callback):
     says so."""
     order = 60  # after History
     def __init__(self, trial): self.trial = trial
+
+    def before_fit(self): check_validates(self)
 
     def after_epoch(self):
         rows = self.learn.history.rows

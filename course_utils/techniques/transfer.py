@@ -12,7 +12,7 @@ from functools import lru_cache
 from ..config import CourseError
 from ..data.loader import PictureLoader, to_input
 from ..data.pictures import Pictures
-from ..models import norm_of
+from ..models import evaluating, norm_of
 import numpy as np, timm, torch
 from fastai.vision.learner import create_head
 from torch import nn
@@ -29,13 +29,14 @@ def activations(
         raise CourseError(f"The model has no layer named '{layer}': "
                           "dict(model.named_modules()) lists the names.")
     kept = []
-    def keep(module, inputs, output): kept.append(output[0].float().cpu().numpy())
+    def keep(module, inputs, output):
+        kept.append(output[0].float().cpu().numpy().copy())  # what follows may work in place
 
     device = next(model.parameters()).device
     x = to_input(torch.tensor(image)[None], *norm_of(model), device)
     hook = module.register_forward_hook(keep)
     try:
-        with torch.inference_mode(): model.eval()(x)
+        with evaluating(model), torch.inference_mode(): model(x)
     finally: hook.remove()
     return kept[0]
 
@@ -84,7 +85,7 @@ def frozen_features(
     if not len(idx):
         raise CourseError(f"{pics.name} has no pictures in the part that a body was to look at: "
                           "add pictures.")
-    model.eval().to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)
     device = next(model.parameters()).device
     mean, std = norm or norm_of(model)
     loader = PictureLoader(pics.x[idx], pics.y[idx], mean, std, bs=128, num_workers=0)
@@ -93,7 +94,7 @@ def frozen_features(
         maps = model.forward_features(x.to(device))
         return model.forward_head(maps, pre_logits=True).float().cpu()
 
-    with torch.no_grad(): batches = [(features(x), y) for x, y in loader]
+    with evaluating(model), torch.no_grad(): batches = [(features(x), y) for x, y in loader]
     x, y = zip(*batches)
     return torch.cat(x), torch.cat(y)
 

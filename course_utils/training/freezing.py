@@ -207,7 +207,8 @@ class FreezeStages(Callback):
         self.front = partial(run_front, self.cut.front, bf16)
         loader = dls.train
         key = weights_key(self.cut.front) + (' in bfloat16' if bf16 else '')
-        return FrozenMaps(loader.pool, self.front, key, loader.mean, loader.std, self.kept_views or 1, dls.device)
+        dtype = torch.float16 if self.kept_views else torch.float32  # held-out pictures alone need little room
+        return FrozenMaps(loader.pool, self.front, key, loader.mean, loader.std, self.kept_views or 1, dls.device, dtype=dtype)
 
     def front_loaders(self) -> DataLoaders:
         "Loaders of maps in place of pictures."

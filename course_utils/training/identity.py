@@ -2,7 +2,7 @@
 
 Numbers, words and lists tell it by themselves, arrays by their content, and functions of installed packages by their name.
 Of other functions and classes the compiled code counts, with its defaults, the values that it closes over, and whatever it
-uses of its own module: a function that was edited in a notebook is another one. Compiled code and not source, because two
+uses of its own module, unless that is the course's: a function that was edited in a notebook is another one. Compiled code and not source, because two
 lambdas may stand on one line, and because a file may have been edited after it was imported. What cannot be told so raises
 `NoIdentity`."""
 import dis, hashlib, inspect, json, site, sys, sysconfig

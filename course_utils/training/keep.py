@@ -1,6 +1,6 @@
 """Finished runs on the disk: kept under what decided them, and found again by it."""
 import json, shutil
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 
 import numpy as np, pandas as pd, torch
@@ -8,6 +8,7 @@ from fastai.callback.core import Callback
 
 from course_utils.config import CourseError, cache_dir, file_sha256, whole_folder
 from course_utils.data.pictures import Pictures
+from course_utils.models import out_of_memory
 from course_utils.training.identity import NoIdentity, fingerprint, identity, is_augmentation, sha16
 from course_utils.training.learner import build_model, device_name, versions
 from course_utils.training.recipe import Recipe
@@ -99,12 +100,13 @@ def find_run(
         history = json.loads((folder/'history.json').read_text())
         if history['sha256'] != digests(folder): raise ValueError('a file has changed')
         with np.load(folder/'valid.npz') as kept_arrays: arrays = dict(kept_arrays)
-        model = build_model(recipe, len(pics.classes), pics.size)
+        model = build_model(replace(recipe, pretrained=False), len(pics.classes), pics.size)  # its own weights follow
         model.load_state_dict(torch.load(folder/'model.pt', map_location='cpu', weights_only=True))
         return Run(pd.DataFrame(history['rows']), arrays.pop('probs'), arrays.pop('targets'), config, history['seconds'],
                    model.to(device).eval(), kept=f'found as {folder.name}', arrays=arrays, recipe=recipe,
                    data=DataFacts(**history['data']), files=held_out_files(pics), groups=held_out_groups(pics))
     except FileNotFoundError: return None
-    except Exception:
+    except Exception as e:
+        if out_of_memory(e): raise
         print(f'The run kept in {folder} is damaged: it is trained again.')
         return None

@@ -69,6 +69,12 @@ class ValidateAtEnd(Callback):
     def before_validate(self): raise CancelValidException
 
 
+def check_validates(callback: Callback):
+    "For callbacks that follow the held-out pictures: raises `CourseError` where the training does not look at them after each epoch."
+    if not hasattr(callback.learn, 'validate_at_end'): return
+    raise CourseError(f'{callback.name} needs a look at the held-out pictures after each epoch: leave ValidateAtEnd out.')
+
+
 class ToDeviceFormat(Callback):
     "Channels last: the memory layout in which convolutions of small pictures are fastest on CPUs and GPUs."
     order = -1  # before anything that wraps the model

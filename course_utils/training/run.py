@@ -8,7 +8,7 @@ from torch import nn
 
 from course_utils.data.loader import to_input
 from course_utils.data.pictures import Pictures
-from course_utils.models import forward_in_parts, norm_of
+from course_utils.models import evaluating, forward_in_parts, norm_of
 from course_utils.training.recipe import Recipe
 
 
@@ -95,7 +95,7 @@ def predict(
     model: nn.Module,
     loader,  # of batches (pictures normalised, `(B, 3, H, W)`; labels)
 ) -> tuple[np.ndarray, np.ndarray]:  # probabilities `(N, n_classes)`, labels `(N,)`
-    "Probabilities for all the pictures of a loader, in its order."
+    "Probabilities for all the pictures of a loader, in its order. The model is left in `eval` mode."
     model.eval()
     with torch.inference_mode():
         batches = [(forward_in_parts(model, x).float().softmax(1).cpu(), y.cpu()) for x, y in loader]
@@ -111,7 +111,6 @@ def probabilities(
     "What a model says of pictures as they lie in memory: normalised as its configuration wants them, on its own device."
     device = next(model.parameters()).device
     mean, std = norm_of(model)
-    model.eval()
-    with torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         chunks = (to_input(images[i:i + bs], mean, std, device) for i in range(0, len(images), bs))
         return torch.cat([forward_in_parts(model, x).float().softmax(1).cpu() for x in chunks]).numpy()

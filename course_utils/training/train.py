@@ -1,5 +1,6 @@
 """Trains a network as a recipe says."""
 import os, time
+from contextlib import contextmanager
 
 import numpy as np, pandas as pd, torch
 from fastai.callback.schedule import ParamScheduler, SchedCos  # its import also gives Learner its fit_one_cycle
@@ -42,8 +43,7 @@ def fit(
         raise CourseError(f"schedule is '{schedule}', but it can only be one_cycle, constant, cosine or a function of the fraction done.")
     factor = SCHEDULES[schedule] if isinstance(schedule, str) else schedule
     if hasattr(factor, 'for_run'): factor = factor.for_run(epochs, len(learn.dls.train))
-    callbacks = [*callbacks, *freeze_at_zero_rate(learn, lr_max)]
-    with left_usable(learn):
+    with frozen_at_zero_rate(learn, lr_max), left_usable(learn):
         if factor is None: learn.fit_one_cycle(epochs, lr_max, cbs=callbacks)
         else: fit_by_factor(learn, epochs, lr_max, factor, callbacks)
     rows = learn.history.rows
@@ -51,17 +51,28 @@ def fit(
         raise Diverged(f"The training loss is no longer a number after epoch {len(rows)}: the rate is too high for this model, try a tenth of it.")
 
 
-def freeze_at_zero_rate(learn: Learner, lr_max) -> list:
-    "A callback that freezes the groups whose rate is 0, where there are such: they take the road of frozen stages."
-    if isinstance(lr_max, (int, float)): return []
+@contextmanager
+def frozen_at_zero_rate(learn: Learner, lr_max):
+    "For one fit the groups whose rate is 0 take the road of frozen stages. Afterwards they can learn again."
+    names = names_at_zero_rate(learn, lr_max)
+    learning = [p for name, p in learn.model.named_parameters() if name in names and p.requires_grad]
+    callbacks = []
+    if hasattr(learn, 'freeze_stages'): learn.freeze_stages.freeze_also(names)
+    elif names: callbacks = [FreezeStages(names=names)]
+    with learn.added_cbs(callbacks):
+        try: yield
+        finally:
+            for parameter in learning: parameter.requires_grad_(True)
+
+
+def names_at_zero_rate(learn: Learner, lr_max) -> set:
+    "Names of the parameters whose group has the rate 0."
+    if isinstance(lr_max, (int, float)): return set()
     if learn.opt is None: learn.create_opt()
     learn.opt.set_hyper('lr', lr_max)
     at_zero = [params for params, hyper in zip(learn.opt.param_lists, learn.opt.hypers) if hyper['lr'] == 0]
     ids = {id(p) for params in at_zero for p in params}
-    names = {name for name, p in learn.model.named_parameters() if id(p) in ids}
-    if not hasattr(learn, 'freeze_stages'): return [FreezeStages(names=names)] if names else []
-    learn.freeze_stages.freeze_also(names)
-    return []
+    return {name for name, p in learn.model.named_parameters() if id(p) in ids}
 
 
 def fit_by_factor(learn: Learner, epochs: int, lr_max, factor, callbacks):

@@ -9,6 +9,8 @@ import numpy as np, torch
 from fastai.learner import Learner, Metric
 from fastai.optimizer import Optimizer
 
+from course_utils.models import keep_modes
+
 # Each `keep_…` notes one part of a Learner and returns the function that puts it back.
 
 
@@ -123,13 +125,7 @@ def keep_rng(learn: Learner) -> Callable:
     return put_back
 
 
-def keep_mode(learn: Learner) -> Callable:
-    "Train or eval mode of every module."
-    modes = [(module, module.training) for module in learn.model.modules()]
-
-    def put_back():
-        for module, training in modes: module.training = training
-    return put_back
+def keep_mode(learn: Learner) -> Callable: return keep_modes(learn.model)
 
 
 def keep_hooks(learn: Learner) -> Callable:

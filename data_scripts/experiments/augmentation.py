@@ -13,7 +13,7 @@ from course_utils.techniques.dataset_shift import relight
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import probabilities
 from course_utils.training.train import train
-from data_scripts.experiments.engine import Trial, arm, per_picture, pick, run_numbers, trial_groups
+from data_scripts.experiments.engine import Trial, arm, per_picture, pick, run_numbers
 
 AUGMENT_ARCH = 'regnetx_002'
 SWEPT = (0, .05, .1, .2, .33)  # probabilities of each of the seven operations
@@ -39,7 +39,7 @@ def measure_augmentation(trial: Trial) -> dict:
     "The answers in three lights, and how much of the training pictures is known in the end."
     pics = trial.part_of(trial.pictures())
     run = train(pics, trial.recipe, quiet=True)
-    numbers = dict(run_numbers(run), **trial_groups(trial))
+    numbers = run_numbers(run)
     images = np.asarray(pics.x[pics.valid])
     for light, dials in LAMPS.items():
         relit = replace(run, probs=probabilities(run.model, relight(images, **dials)))

@@ -18,7 +18,6 @@ from course_utils.report.stats import is_right, losses
 from course_utils.training.keep import describe, fingerprint
 from course_utils.training.learner import device_name, versions
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import held_out_groups
 
 
 def pick(**choices):
@@ -102,15 +101,10 @@ def per_picture(run, prefix: str = '') -> dict:
     return {f'{prefix}right': digits, f'{prefix}loss': rounded}
 
 
-def trial_groups(trial: Trial) -> dict:
-    "The group of each held-out picture (a module, a patient), where the pictures have groups."
-    groups = held_out_groups(trial.pictures())
-    return {} if groups is None else dict(groups=groups.tolist())
-
-
 def run_numbers(run) -> dict:
-    "Accuracy, loss and seconds, and the answer to every held-out picture."
-    return dict(accuracy=run.accuracy, valid_loss=run.valid_loss, seconds=round(run.seconds, 2), **per_picture(run))
+    "Accuracy, loss and seconds, the answer to every held-out picture, and its group (a module, a patient) where pictures have groups."
+    groups = {} if run.groups is None else dict(groups=run.groups.tolist())
+    return dict(accuracy=run.accuracy, valid_loss=run.valid_loss, seconds=round(run.seconds, 2), **per_picture(run), **groups)
 
 
 # ---- where results lie ----

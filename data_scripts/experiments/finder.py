@@ -19,7 +19,7 @@ from course_utils.training.learner import ValidateAtEnd, make_learner
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import Run, predict
 from course_utils.training.train import Diverged, fit
-from data_scripts.experiments.engine import Trial, arm, pick, run_numbers, trial_groups
+from data_scripts.experiments.engine import Trial, arm, pick, run_numbers
 
 FINDER_ARCH = 'regnetx_002'
 FIXED = 'fixed 1e-3'
@@ -56,7 +56,7 @@ def measure_finder(trial: Trial) -> dict:
     ended = probs is not None
     if not ended: probs = class_shares(pics)
     run = Run(None, probs, targets, None, seconds, None)
-    return dict(run_numbers(run), **trial_groups(trial), rate=rate or FIXED_RATE, answered=rate is not None, ended=ended)
+    return dict(run_numbers(run), rate=rate or FIXED_RATE, answered=rate is not None, ended=ended)
 
 
 def new_learner(pics: Pictures, recipe: Recipe, optimizer: str):

@@ -29,7 +29,7 @@ from course_utils.training.run import Run
 from course_utils.training.train import train
 from data_scripts.experiments.augmentation import augmentation_arms, measure_augmentation
 from data_scripts.experiments.engine import (
-    N_FOLDS, Trial, arm, experiment_path, measure, over_folds, over_seeds, pick, run_numbers, trial_groups)
+    N_FOLDS, Trial, arm, experiment_path, measure, over_folds, over_seeds, pick, run_numbers)
 from data_scripts.experiments.finder import finder_arms, measure_finder
 from data_scripts.experiments.rates import measure_peak, measure_rates, peaks_arms, rates_arms
 from data_scripts.experiments.schedules import measure_schedule, schedules_arms
@@ -143,7 +143,7 @@ def scaling_arms() -> list:
 def measure_scaling(trial: Trial) -> dict:
     "With it, what a network costs."
     run = train_trial(trial)
-    return dict(run_numbers(run), **trial_groups(trial), train_accuracy=float(run.history.train_accuracy.iloc[-1]),
+    return dict(run_numbers(run), train_accuracy=float(run.history.train_accuracy.iloc[-1]),
                 parameters=count(run.model)['parameters'], macs=macs(run.model, trial.size))
 
 
@@ -184,7 +184,7 @@ class RungMeasure:
         self.run = climb(trial.rung, trial.seed, trial.limit, trained=self.trained(trial),
                          fold=trial.fold, split=trial.split, rate=self.rate(trial))
         self.last = trial
-        return dict(run_numbers(self.run), **self.run.config, **trial_groups(trial))
+        return dict(run_numbers(self.run), **self.run.config)
 
     def rate(self, trial: Trial) -> float:
         "Found on the rung that looks for it, one for all folds, and kept on the rungs above: each of them changes one thing."
@@ -211,9 +211,6 @@ def newer_arms() -> list:
     views, so the frozen stages see every batch: that is why they are of 96 px."""
     size = pick(smoke=32, cpu=96, gpu=224)
     return [arm(name, recipe, size) for name, recipe in newer_recipes().items()]
-
-
-def measure_newer(trial: Trial) -> dict: return measure_training(trial) | trial_groups(trial)
 
 
 # ---- the command ----
@@ -243,7 +240,7 @@ EXPERIMENTS = {
     'augmentation': Experiment(augmentation_arms, measure_augmentation, by_folds=True),
     'tta': Experiment(views_arms, measure_views, by_folds=True),
     'finder': Experiment(finder_arms, measure_finder, by_folds=True),
-    'newer': Experiment(newer_arms, measure_newer, by_folds=True),
+    'newer': Experiment(newer_arms, measure_training, by_folds=True),
 }
 
 

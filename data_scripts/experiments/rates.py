@@ -22,7 +22,7 @@ from course_utils.techniques.layer_groups import layer_decay_rates, per_stage, t
 from course_utils.training.learner import ValidateAtEnd
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import Diverged, train
-from data_scripts.experiments.engine import N_FOLDS, Trial, arm, experiment_path, pick, read_runs, run_numbers, trial_groups
+from data_scripts.experiments.engine import N_FOLDS, Trial, arm, experiment_path, pick, read_runs, run_numbers
 
 PEAKS = (6e-5, 2e-4, 6e-4, 2e-3)  # of the head; about three times as high each
 DECAY = .7
@@ -123,4 +123,4 @@ def rates_arms() -> list:
 
 def measure_rates(trial: Trial) -> dict:
     run = train(trial.part_of(trial.pictures()), trial.recipe, quiet=True)
-    return dict(run_numbers(run), **trial_groups(trial))
+    return run_numbers(run)

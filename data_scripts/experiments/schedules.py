@@ -12,10 +12,11 @@ from fastai.callback.core import Callback
 
 from course_utils.techniques.ladder import augmented, baseline, symmetries
 from course_utils.techniques.schedules import SGDR, Snapshots, Staircase, ensemble_of, stops_after
+from course_utils.training.learner import check_validates
 from course_utils.training.recipe import Recipe
 from course_utils.training.run import Run, cross_entropy, held_out_groups
 from course_utils.training.train import train
-from data_scripts.experiments.engine import Trial, arm, per_picture, pick, run_numbers, trial_groups
+from data_scripts.experiments.engine import Trial, arm, per_picture, pick, run_numbers
 
 SCHEDULE_ARCH = 'regnetx_002'
 PATIENCES = (2, 5, 10)
@@ -53,7 +54,7 @@ def measure_schedule(trial: Trial) -> dict:
     "The losses of all epochs; what early stopping hands back; with restarts, what the networks at the ends of the cycles say together."
     pics = trial.pictures()
     run = train(pics, trial.recipe, quiet=True)
-    numbers = dict(run_numbers(run), **trial_groups(trial), valid_losses=run.history.valid_loss.round(4).tolist())
+    numbers = dict(run_numbers(run), valid_losses=run.history.valid_loss.round(4).tolist())
     halves = two_halves(pics, trial.seed)
     stops = {}
     for patience in PATIENCES:
@@ -72,7 +73,9 @@ class EpochAnswers(Callback):
     "Keeps the validation probabilities after every epoch."
     order = 57  # after Snapshots
 
-    def before_fit(self): self.by_epoch = []
+    def before_fit(self):
+        check_validates(self)
+        self.by_epoch = []
 
     def before_validate(self): self.batches = []
 

@@ -15,7 +15,7 @@ from course_utils.techniques.ladder import climbed
 from course_utils.techniques.tta import average, logits_of, symmetric_views, tta_logits
 from course_utils.training.run import Run
 from course_utils.training.train import train
-from data_scripts.experiments.engine import Trial, arm, per_picture, run_numbers, trial_groups
+from data_scripts.experiments.engine import Trial, arm, per_picture, run_numbers
 
 TRAININGS = {'trained with mirrors': 2, 'trained with turns': 8}  # name → symmetric views that training draws among
 VIEW_SETS = ('mirror', 'four flips', 'eight symmetries', 'three squares', 'five crops', 'random crops')
@@ -39,7 +39,7 @@ def measure_views(trial: Trial) -> dict:
     "The plain picture's answers, those of each set of views, and how many views a set has."
     pics = trial.pictures()
     run = train(pics, trial.recipe, quiet=True)
-    numbers = dict(run_numbers(run), **trial_groups(trial))
+    numbers = run_numbers(run)
     logits = view_logits(run, pics, trial.seed)
     for name, of_views in logits.items():
         averaged = replace(run, probs=average(of_views))

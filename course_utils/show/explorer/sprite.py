@@ -56,7 +56,7 @@ def _scaled(frames, scale) -> list:
 
 def make_sprite(
     frames,                   # `(H, W, 3)` uint8 each, of one size
-    max_bytes: int=PAGE_BYTES # kept wherever one of `TRIES` can keep it
+    max_bytes: int=PAGE_BYTES # kept wherever one of `SPRITE_TRIES` can keep it
 ) -> Sprite:
     "All frames as one WebP, as sharp as the bytes allow."
     height, width = frames[0].shape[:2]
