@@ -6,7 +6,7 @@ from fastai.data.load import DataLoader
 
 from course_utils.config import CourseError
 from course_utils.techniques.search_storage import open_storage
-from course_utils.techniques.search_trials import DONE
+from course_utils.techniques.search_space import DONE
 from data_scripts.experiments import distributed as D
 from data_scripts.lessons.notebooks import ROOT
 

@@ -13,7 +13,8 @@ from course_utils.data.pictures import load_pictures
 from course_utils.explorers.search import search_explorer
 from course_utils.techniques.search import Report, choosing, hold_out, median_rule, open_study, random_sampler, right_on, search, tpe_sampler
 from course_utils.techniques.search_storage import open_storage, storage_address
-from course_utils.techniques.search_trials import DONE, best_score, finished
+from course_utils.techniques.search_space import DONE
+from course_utils.techniques.search_trials import best_score, finished
 from course_utils.training.learner import make_learner
 from course_utils.training.recipe import Recipe
 from course_utils.training.train import train

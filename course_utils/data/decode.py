@@ -44,8 +44,8 @@ def whole_picture(
     if os.path.getsize(path) == 0: raise ValueError('the file is empty')
     with open_picture(path) as file:
         # Pillow only warns here. Its warning cannot be made an error: filters belong to the process, and threads read at once.
-        most = Image.MAX_IMAGE_PIXELS  # None: no limit
-        if most and file.width * file.height > most: raise Image.DecompressionBombError('too many pixels to be safe to open')
+        limit = Image.MAX_IMAGE_PIXELS  # None: no limit
+        if limit and file.width * file.height > limit: raise Image.DecompressionBombError('too many pixels to be safe to open')
         mode, shape = file.mode, file.size
         colour = deep_colour(file, path)
         if colour is not None: mode += ' 16 bits'

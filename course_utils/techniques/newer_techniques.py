@@ -43,8 +43,8 @@ class SoftLabels(Callback):
 
     def before_fit(self):
         if hasattr(self.learn, 'balanced_loss'):
-            raise CourseError(f"{self.name} has a loss of its own, so BalancedLoss would do nothing: "
-                              "leave one of them out.")
+            raise CourseError(f"{self.name} has a loss of its own, so BalancedLoss would do "
+                              "nothing: leave one of them out.")
         self.n_classes = self.dls.c
         self.rng = np.random.default_rng(torch.initial_seed() % 2**32)  # a recipe's seed
 

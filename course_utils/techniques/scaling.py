@@ -17,6 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ..config import CourseError
 from ..models import PACKAGED, count, create_model, evaluating
+from ..training.learner import has_bf16
 
 # %% ../../nbs/08_scaling.ipynb #92a97a72
 SMALL_ARCH = 'resnet18d'
@@ -132,8 +133,7 @@ def costs(
     x = torch.randn(bs, 3, size, size, device=device)
     x = x.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    has_bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
-    low_precision = torch.autocast(device.type, torch.bfloat16, enabled=has_bf16)
+    low_precision = torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device))
 
     def forward():
         with torch.inference_mode(), low_precision: model(x)

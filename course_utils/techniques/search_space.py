@@ -8,7 +8,7 @@ from course_utils.config import CourseError
 from course_utils.data.pictures import Pictures
 from course_utils.training.identity import NoIdentity, fingerprint, identity, sha16
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 NEW_SEARCH = 'give the new search a name of its own, or begin this one anew with fresh=True'
 
 
@@ -45,7 +45,7 @@ def is_same_objective(study: optuna.Study, objective) -> bool:
 
 
 def finished_trials(study: optuna.Study) -> list:
-    return study.get_trials(deepcopy=False, states=FINISHED)
+    return study.get_trials(deepcopy=False, states=DONE)
 
 
 # ---- ranges and choices ----

@@ -5,9 +5,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from course_utils.config import CourseError
-from course_utils.techniques.search_space import OtherSpace, Space
+from course_utils.techniques.search_space import OtherSpace, Space, finished_trials
 
-DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 TAKEN = 'was taken over by another worker: this one was silent for too long, as a machine that sleeps is.'
 
 
@@ -43,7 +42,7 @@ def was_taken_over(attempt: Attempt) -> bool:
 
 # ---- what is finished ----
 
-def finished(study) -> int: return len(study.get_trials(deepcopy=False, states=DONE))
+def finished(study) -> int: return len(finished_trials(study))
 
 
 def best_score(study) -> float:
@@ -54,7 +53,7 @@ def best_score(study) -> float:
 
 def trials_table(study) -> pd.DataFrame:
     "A row for each finished trial, by its number: state, score, seconds, settings, and what the objective noted."
-    trials = study.get_trials(deepcopy=False, states=DONE)
+    trials = finished_trials(study)
     index = pd.Index([trial.number for trial in trials], name='trial')
     return pd.DataFrame([trial_row(trial) for trial in trials], index=index)
 
