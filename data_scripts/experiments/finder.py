@@ -17,7 +17,7 @@ from course_utils.techniques.ladder import augmented, baseline, symmetries
 from course_utils.techniques.lr_finder import RULES, Curve, lr_find
 from course_utils.training.learner import ValidateAtEnd, make_learner
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run, predict
+from course_utils.training.run import Run, held_out_groups, predict
 from course_utils.training.train import Diverged, fit
 from data_scripts.experiments.engine import Trial, arm, pick, run_numbers
 
@@ -55,7 +55,7 @@ def measure_finder(trial: Trial) -> dict:
     seconds = time.perf_counter() - start
     ended = probs is not None
     if not ended: probs = class_shares(pics)
-    run = Run(None, probs, targets, None, seconds, None)
+    run = Run(None, probs, targets, None, seconds, None, groups=held_out_groups(pics))
     return dict(run_numbers(run), rate=rate or FIXED_RATE, answered=rate is not None, ended=ended)
 
 

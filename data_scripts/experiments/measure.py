@@ -25,7 +25,7 @@ from course_utils.techniques.scaling import SMALL_ARCH, axes_of, macs
 from course_utils.techniques.transfer import article_head, fastai_head, fit_head, frozen_features, linear_head
 from course_utils.training.learner import default_device
 from course_utils.training.recipe import Recipe
-from course_utils.training.run import Run
+from course_utils.training.run import Run, held_out_groups
 from course_utils.training.train import train
 from data_scripts.experiments.augmentation import augmentation_arms, measure_augmentation
 from data_scripts.experiments.engine import (
@@ -109,7 +109,7 @@ def measure_head(trial: Trial) -> dict:
     model = fit_head(head, x[rows], y[rows], epochs=epochs, bs=recipe.bs, seed=recipe.seed)
     with torch.inference_mode(): probs = model(valid_x).softmax(1).numpy()
     seconds = trial.share * seconds + time.perf_counter() - start
-    return run_numbers(Run(None, probs, valid_y.numpy(), None, seconds, model))
+    return run_numbers(Run(None, probs, valid_y.numpy(), None, seconds, model, groups=held_out_groups(pics)))
 
 
 # ---- scaling: lesson 08 ----
