@@ -266,6 +266,18 @@ def test_each_view_is_computed_once(pics):
     assert sum(seen) == 1 + 4 * 60  # one to learn the shape
 
 
+def test_two_kinds_of_numbers_lie_in_two_files(pics):
+    "Else each would write over the other's."
+    whole = FrozenMaps(pics.x, nn.Identity(), 'key', (0.,) * 3, (1.,) * 3, 1, 'cpu', dtype=torch.float32)
+    whole.fill(0, np.arange(60))
+    before = np.array(whole.maps[0])
+    half = FrozenMaps(pics.x, nn.Identity(), 'key', (0.,) * 3, (1.,) * 3, 1, 'cpu')
+    half.fill(0, np.arange(60))
+    again = FrozenMaps(pics.x, nn.Identity(), 'key', (0.,) * 3, (1.,) * 3, 1, 'cpu', dtype=torch.float32)
+    assert again.is_done[0][:60].all()
+    assert np.array_equal(again.maps[0], before)
+
+
 def test_every_view_is_drawn_as_often(pics):
     drawn = []
 

@@ -108,10 +108,9 @@ def left_out_measured(
 
 def left_outs_measured(
     folder: Path | None=None,  # as in `left_out_measured`
-) -> dict:  # name of a data set, as in `LADDER_DATA` → what `left_out_measured` gives; those without a measurement are left out
+) -> dict:  # data set in words → what `left_out_measured` gives; those without a measurement are left out
     "The top recipe with one change, on every data set that this was measured on."
-    tables = {data: left_out_measured(data, folder) for data in LADDER_DATA}
-    return {data: table for data, table in tables.items() if len(table)}
+    return where_measured(lambda data: left_out_measured(data, folder))
 
 
 def left_out_in_words(

@@ -83,12 +83,12 @@ class FrozenMaps:
             self.is_done.append(is_done)
 
     def kept_under(self, front_key: str) -> Path:
-        "The beginning of the files' names: it tells pictures, front and normalisation."
+        "The beginning of the files' names: it tells pictures, front, normalisation and kind of numbers."
         folder = cache_dir()/'maps'
         folder.mkdir(parents=True, exist_ok=True)
         make_room(folder)
         content = hashlib.sha256(np.ascontiguousarray(self.images)).hexdigest()
-        facts = [content, list(self.images.shape), front_key, list(self.mean), list(self.std)]
+        facts = [content, list(self.images.shape), front_key, list(self.mean), list(self.std), str(self.dtype)]
         return folder/sha16(facts)
 
     def compute(self, places, quarters, mirror) -> np.ndarray:
