@@ -325,6 +325,32 @@ def test_two_workers_killed_at_random_moments(path, tmp_path, seed):
     assert n <= finished(study_at(path)) <= n + 1
     assert nothing_doubled(study_at(path))
 
+def retries_of_a_dead_trial(path, monkeypatch):
+    "How often it is tried again where two workers find it dead in the same moment, each slow between its check and its write."
+    study = study_at(path)
+    trial = study.ask()
+    study._storage.record_heartbeat(trial._trial_id)
+    time.sleep(4)  # its heart is silent
+    check = optuna.storages.RDBStorage.check_trial_is_updatable
+    def slowly(self, *args):
+        check(self, *args)
+        time.sleep(1)
+    monkeypatch.setattr(optuna.storages.RDBStorage, 'check_trial_is_updatable', slowly)
+    both = [FORK.Process(target=lambda: optuna.storages.fail_stale_trials(study_at(path))) for _ in range(2)]
+    for p in both: p.start()
+    for p in both: p.join(60)
+    return states(study).count('WAITING')
+
+@needs_fork
+@pytest.mark.fault
+def test_two_workers_that_find_a_trial_dead_try_it_again_once(path, monkeypatch):
+    assert retries_of_a_dead_trial(path, monkeypatch) == 1
+
+@needs_fork
+def test_where_the_file_is_taken_only_to_write_both_would(path, monkeypatch):
+    monkeypatch.setattr('course_utils.techniques.search_storage.one_at_a_time', lambda engine: None)
+    assert retries_of_a_dead_trial(path, monkeypatch) == 2
+
 @needs_fork
 @pytest.mark.fault
 def test_a_killed_worker_s_trial_is_tried_again_with_its_settings(path, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from sqlalchemy import event
 
 from course_utils.config import CourseError, cache_dir
 
@@ -38,5 +39,20 @@ def open_file(path: Path, heart: dict) -> RDBStorage:
     "An SQLite file. Two processes that begin at once would both make its tables, so one waits for the other."
     path.parent.mkdir(parents=True, exist_ok=True)
     patience = dict(connect_args=dict(timeout=60))  # seconds, while another one writes
-    with FileLock(f'{path}.lock', timeout=60):
-        return RDBStorage(f'sqlite:///{path}', engine_kwargs=patience, **heart)
+    with FileLock(f'{path}.lock', timeout=60): storage = RDBStorage(f'sqlite:///{path}', engine_kwargs=patience, **heart)
+    one_at_a_time(storage.engine)
+    return storage
+
+
+def one_at_a_time(engine):
+    """Each transaction takes the file as it begins, not as it first writes. Optuna reads a trial's state, checks it and writes it, and
+    SQLite has no locks on rows: two workers would both find a trial dead, both try it again, and its settings would count twice."""
+    event.listen(engine, 'connect', leave_beginning_to_us)
+    event.listen(engine, 'begin', take_the_file)
+    engine.dispose()  # its connections are older
+
+
+def leave_beginning_to_us(connection, record): connection.isolation_level = None
+
+
+def take_the_file(connection): connection.exec_driver_sql('BEGIN IMMEDIATE')
