@@ -7,7 +7,8 @@ from PIL import Image
 from course_utils.config import CourseError, root
 from course_utils.data.decode import read_picture
 from course_utils.report import deployment
-from data_scripts.experiments import resizes, visit
+from data_scripts.experiments import int8, resizes, visit
+from data_scripts.experiments.engine import cells_and_folds
 
 RESIZE = dict(name="Pillow's", size=96, accuracy=.8, loses=[0, -.001, .001], changed=0., grey_levels=0., library='Pillow 1', pictures=100,
               folds=4, date='2026-01-01')
@@ -100,6 +101,26 @@ def test_a_finished_row_is_kept():
     assert not resizes.is_measured(ROWS[1], resize, 99)
     assert not resizes.is_measured(ROWS[1], resizes.Resize(None, 'B 3'), 100)
     assert not resizes.is_measured(None, resize, 100)
+
+
+def test_folds_hold_out_whole_modules():
+    pics, folds = cells_and_folds(32, 400)
+    assert set(folds) == {0, 1, 2, 3}
+    assert (pics.table.assign(fold=folds).groupby('module').fold.nunique() == 1).all()
+
+
+def test_an_interval_of_fewer_bits_is_over_modules():
+    "Ten cells of each module are named wrong together: modules, not cells, are what was seen."
+    folds, modules = np.repeat(range(4), 200), np.repeat(range(80), 10)
+    plain = np.ones(800, int)
+    lost = (modules % 10 > 0).astype(int)  # two modules of each fold
+    numbers = [{name: dict(right=plain[folds == k] if name == 'float32' else lost[folds == k], bytes=1, seconds=1.)
+                for name in int8.NETWORK_FORMATS} for k in range(4)]
+
+    def width(groups):
+        low, high = int8.summarised(numbers, folds, groups)['8 bits, per channel']['loses'][1:]
+        return high - low
+    assert width(modules) > 1.5 * width(None)
 
 
 # ---- the words ----

@@ -120,7 +120,7 @@ def format_words(rows: list) -> str:
         f"the best that are no slower change {points_with_interval(best['loses'])} points ({best['name']}). "
         f"Smaller is not faster by itself: a picture takes {whole['milliseconds']:.1f} ms with float32, {best['milliseconds']:.1f} ms "
         f"with those, and {slowest['milliseconds']:.0f} ms with {slowest['name']}. "
-        f"The smallest file that surely costs less than a point is '{chosen['name']}', {chosen['bytes'] / 1e6:.1f} MB "
+        f"The smallest file whose whole interval costs less than a point is '{chosen['name']}', {chosen['bytes'] / 1e6:.1f} MB "
         f"in place of {whole['bytes'] / 1e6:.1f}.")
 
 
@@ -128,5 +128,5 @@ def format_note(rows: list) -> str:
     "How it was measured, and with what."
     first = rows[0]
     runtime = first.get('library', 'ONNX Runtime')
-    return (f"{first['pictures']:,} cells, each held out once in {first['folds']} folds of cells drawn at random; "
+    return (f"{first['pictures']:,} cells, each held out once in {first['folds']} folds of whole modules; "
             f"{first['size']} px, one thread; {runtime}, timm {first['versions']['timm']}. python -m data_scripts.experiments.int8, {first['date']}.")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
+import numpy as np, torch
 from filelock import FileLock, Timeout
 
 from course_utils.config import cache_dir, profile, results_dir
@@ -26,6 +26,16 @@ def pick(**choices):
 
 
 N_FOLDS = 4  # every picture is held out once
+
+
+def cells_and_folds(size: int, limit: int | None) -> tuple[Pictures, np.ndarray]:
+    "The solar cells, and the number of the fold of whole modules that each is held out in."
+    numbers = None
+    for fold in range(N_FOLDS):
+        pics = load_pictures('solar', size=size, limit=limit, fold=fold, folds=N_FOLDS)
+        if numbers is None: numbers = np.zeros(len(pics), int)
+        numbers[pics.valid] = fold
+    return pics, numbers
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np, onnxruntime, torch
 from onnxruntime.quantization import quantize_dynamic
-from sklearn.model_selection import StratifiedKFold
 from torch import nn
 
 from course_utils.config import profile
-from course_utils.data.pictures import Pictures, load_pictures
+from course_utils.data.pictures import Pictures
 from course_utils.models import create_model
 from course_utils.publish.small import half_weights, quantized, without_noted_shapes
 from course_utils.report.intervals import differences_interval
@@ -21,6 +20,8 @@ from course_utils.techniques.answer import network_input
 from course_utils.techniques.export import export, quiet
 from course_utils.techniques.ladder import LITE
 from course_utils.techniques.transfer import fit_head, frozen_features, linear_head
+from course_utils.training.run import groups_in
+from data_scripts.experiments.engine import cells_and_folds
 
 RESULTS = 'int8'
 CALIBRATION = 128  # training pictures that the quantizer sees
@@ -122,40 +123,44 @@ def measure_fold(network: nn.Module, pics: Pictures, train, held_out, work: Path
 
 # ---- all of them ----
 
-def fold_places(pics: Pictures, n: int) -> list:  # (places to train on, places held out)
-    "Folds with each stratum in proportion."
-    folds = StratifiedKFold(n, shuffle=True, random_state=0)
-    return list(folds.split(np.zeros(len(pics)), pics.table.stratum))
+def summarised(
+    measured: list,     # for each fold what `measure_fold` gives
+    folds: np.ndarray,  # `(N,)` the fold that holds each cell out
+    groups,             # `(N,)` the modules, or None
+) -> dict:              # format → a row of results
+    "Accuracy, the difference from float32 with its interval over cells, modules and folds, size and seconds."
+    def right_with(name):
+        right = np.zeros(len(folds))
+        for k, numbers in enumerate(measured): right[folds == k] = numbers[name]['right']
+        return right
 
-
-def summarised(folds: list) -> dict:  # format → a row of results
-    "Over the folds: accuracy, the difference from float32 with its interval, picture by picture, size and seconds."
+    plain = right_with('float32')
     rows = {}
-    plain = np.concatenate([fold['float32']['right'] for fold in folds])
     for name in NETWORK_FORMATS:
-        right = np.concatenate([fold[name]['right'] for fold in folds])
-        low, high = differences_interval((right - plain)[None].astype(float))
+        right = right_with(name)
+        low, high = differences_interval(right - plain, groups=groups, folds=folds)
         rows[name] = result_row(
-            accuracy=float(right.mean()), by_fold=[float(fold[name]['right'].mean()) for fold in folds],
-            loses=[float((right - plain).mean()), float(low), float(high)], pictures=len(right), folds=len(folds),
-            bytes=int(np.mean([fold[name]['bytes'] for fold in folds])),
-            milliseconds=round(1000 * float(np.median([fold[name]['seconds'] for fold in folds])), 2))
+            accuracy=float(right.mean()), by_fold=[float(numbers[name]['right'].mean()) for numbers in measured],
+            loses=[float((right - plain).mean()), float(low), float(high)], pictures=len(right), folds=len(measured),
+            bytes=int(np.mean([numbers[name]['bytes'] for numbers in measured])),
+            milliseconds=round(1000 * float(np.median([numbers[name]['seconds'] for numbers in measured])), 2))
     return rows
 
 
-def measure_formats(size: int, n_folds: int, limit: int | None) -> dict:  # format → a row of results
-    "Trains a head a fold, and tries every format on it."
-    pics = load_pictures(size=size, limit=limit)
+def measure_formats(size: int, limit: int | None) -> dict:  # format → a row of results
+    "Trains a head for each fold of whole modules, and tries every format on it."
+    pics, folds = cells_and_folds(size, limit)
     body = create_model(LITE).eval()
     features, labels = frozen_features(body, pics, np.arange(len(pics)))
     body = body.to(memory_format=torch.contiguous_format)
-    folds = []
-    for k, (train, held_out) in enumerate(fold_places(pics, n_folds)):
-        network = fold_network(body, features[train], labels[train], len(pics.classes), k)
-        with tempfile.TemporaryDirectory() as work: folds.append(measure_fold(network, pics, train, held_out, Path(work)))
-        words = ', '.join(f"{name} {numbers['right'].mean():.1%}" for name, numbers in folds[-1].items())
-        print(f'Fold {k + 1} of {n_folds}: {words}.', flush=True)
-    return summarised(folds)
+    measured = []
+    for k in np.unique(folds):
+        train, held_out = np.flatnonzero(folds != k), np.flatnonzero(folds == k)
+        network = fold_network(body, features[train], labels[train], len(pics.classes), int(k))
+        with tempfile.TemporaryDirectory() as work: measured.append(measure_fold(network, pics, train, held_out, Path(work)))
+        words = ', '.join(f"{name} {numbers['right'].mean():.1%}" for name, numbers in measured[-1].items())
+        print(f'Fold {k}: {words}.', flush=True)
+    return summarised(measured, folds, groups_in(pics, np.arange(len(pics))))
 
 
 def main(arguments: list | None=None):
@@ -165,7 +170,7 @@ def main(arguments: list | None=None):
     options = parser.parse_args(arguments)
     settings = profile()
     size = options.size or settings.pick(smoke=32, cpu=96, gpu=224)
-    rows = measure_formats(size, settings.pick(smoke=2, cpu=5), settings.pick(smoke=80, cpu=None))
+    rows = measure_formats(size, settings.pick(smoke=80, cpu=None))
     for row in rows.values(): row |= dict(size=size, library=f'ONNX Runtime {onnxruntime.__version__}')
     if settings.name == 'smoke': return rows
     write_results(RESULTS, read_results(RESULTS) | dict(runs=rows), sort=False)

@@ -15,17 +15,17 @@ from PIL import Image
 
 from course_utils.config import CourseError, profile
 from course_utils.data.decode import centre_square, to_rgb
-from course_utils.data.pictures import Pictures, load_pictures
+from course_utils.data.pictures import Pictures
 from course_utils.models import create_model
 from course_utils.report.intervals import differences_interval
 from course_utils.report.results import read_results, result_row, write_results
 from course_utils.techniques.deep_features import deep_features, fit_linear_head
 from course_utils.techniques.ladder import LITE
 from course_utils.training.run import groups_in
+from data_scripts.experiments.engine import cells_and_folds
 from data_scripts.experiments.visit import open_browser
 
 RESIZE_RESULTS = 'resizes'
-MODULE_FOLDS = 4
 OWN_RESIZE = "Pillow's bicubic (the course)"
 SENT_AT_ONCE = 64  # pictures that go to the browser at a time
 CANVAS = '''async ({ files, size, quality }) => {
@@ -195,16 +195,6 @@ def numbers_of(
         accuracy=float(right.mean()), loses=[float(loses.mean()), float(low), float(high)],
         changed=float((named != usual).mean()), grey_levels=round(float(apart.mean()), 3), largest=int(apart.max()),
         by_fold=[float(right[folds == fold].mean()) for fold in np.unique(folds)], pictures=len(right), folds=len(np.unique(folds)))
-
-
-def cells_and_folds(size: int, limit: int | None) -> tuple[Pictures, np.ndarray]:
-    "The solar cells, and the number of the fold of whole modules that each is held out in."
-    numbers = None
-    for fold in range(MODULE_FOLDS):
-        pics = load_pictures('solar', size=size, limit=limit, fold=fold, folds=MODULE_FOLDS)
-        if numbers is None: numbers = np.zeros(len(pics), int)
-        numbers[pics.valid] = fold
-    return pics, numbers
 
 
 def is_measured(row: dict | None, resize: Resize, n_pictures: int) -> bool:
