@@ -255,21 +255,21 @@ class WithoutTheSwitch:
     )
 
     def start():
-        alive_recipe = replace(tuned, epochs=0, freeze_epochs=epochs + 1, batchnorm='learns')
+        alive_recipe = replace(frozen, batchnorm='learns')
         my_finding = None  # (runs['frozen body'], train(half, alive_recipe, keep=True), '…')
 
     def setup():
         from dataclasses import replace
         from course_utils.report.stats import difference
         from course_utils.training.recipe import Recipe
-        epochs, tuned = 5, Recipe('resnet10t', 5)
+        frozen = Recipe('resnet10t', 5)
         fixed, alive = a_run([.5] * 6, hits=380), a_run([.5] * 6, hits=384, first=40)
         good = a_run([.5] * 6, hits=480)
 
     def solution():
         from course_utils.report.stats import difference
         fixed = runs['frozen body']
-        alive_recipe = replace(tuned, epochs=0, freeze_epochs=epochs + 1, batchnorm='learns')
+        alive_recipe = replace(frozen, batchnorm='learns')
         alive = train(half, alive_recipe, keep=True)
         mean, lowest, highest = difference(alive, fixed)
         word = 'better' if lowest > 0 else 'worse'
