@@ -155,14 +155,30 @@ def test_a_file_that_surely_costs_little_is_chosen():
     assert deployment.smallest_harmless([*FORMATS, cheap])['name'] == '8 bits, x'
 
 
+def test_where_no_interval_is_narrow_enough_no_file_is_praised():
+    unsure = FORMAT | dict(name='weights of 16 bits', loses=[0., -.05, .05], bytes=7_000_000)
+    assert deployment.smallest_harmless([FORMAT, unsure]) is None
+    assert 'no whole interval shows' in deployment.harmless_words([FORMAT, unsure])
+
+
 def test_the_tables_have_a_row_each():
     assert list(deployment.resize_table(ROWS).points) == ['', '-2.0 (-3.0 to -1.0)', '+0.1 (-0.2 to +0.4)']
     assert list(deployment.format_table(FORMATS).MB) == [13.6, 7., 3.6, 3.9]
 
 
+def test_the_words_of_two_processors():
+    seven = FORMAT | dict(name='8 bits, per channel, reduce_range', loses=[-.03, -.04, -.02])
+    alone = FORMAT | dict(name='8 bits, per channel, reduce_range, convolutions alone', loses=[-.02, -.03, -.01])
+    overflowing = FORMAT | dict(name='8 bits, per channel', loses=[-.15, -.2, -.1])
+    words = deployment.overflow_words([overflowing, seven, alone], FORMATS)
+    assert 'changes -1.0 (-2.0 to +0.1) points where sums of bytes have room, and -15.0 (-20.0 to -10.0) where they overflow' in words
+    assert 'it is -3.0 (-4.0 to -2.0) there, and -2.0 (-3.0 to -1.0) if the convolutions alone' in words
+
+
 def test_the_notes_name_the_libraries():
     assert 'Pillow 1, B 2' in deployment.resize_note(ROWS)
-    assert '100 cells, each held out once in 5 folds' in deployment.format_note(FORMATS)
+    assert '100 cells, each held out once in 5 folds of cells drawn at random' in deployment.format_note(FORMATS)
+    assert '5 folds of whole modules' in deployment.format_note([FORMAT | dict(split='module')])
 
 
 @pytest.mark.parametrize('find', [deployment.resize_rows, deployment.format_rows])
@@ -177,6 +193,6 @@ def test_the_largest_size_is_shown(tmp_path):
     assert [row['size'] for row in deployment.resize_rows(tmp_path/'x.json', 32)] == [32]
 
 
-@pytest.mark.parametrize('name', ['resizes', 'int8'])
+@pytest.mark.parametrize('name', ['resizes', *deployment.FORMAT_RESULTS.values()])
 def test_the_course_has_measured(name):
     assert json.loads((root()/'results'/f'{name}.json').read_text())['runs']

@@ -9,7 +9,7 @@ from course_utils.config import CourseError, root
 from course_utils.machine import preflight as P
 from course_utils.machine.checks import CheckResult
 from course_utils.machine.doctor import CHECKS, CheckResults, run_checks
-from course_utils.machine.hardware import in_container, processor_has_bf16
+from course_utils.machine.hardware import in_container, processor_has_bf16, processor_has_vnni
 from course_utils.machine.sliders import RoundTrip
 from course_utils.machine.software import GLYPHS, check_browser, drawn_in, no_network
 from data_scripts.lessons import command as lessons, doctor as command, timetable as T
@@ -175,9 +175,16 @@ def test_processor_with_bf16(monkeypatch, instructions):
     assert processor_has_bf16()
 
 
-def test_processor_without_bf16(monkeypatch):
+def test_processor_with_vnni(monkeypatch):
+    monkeypatch.setattr('torch.cpu.get_capabilities', lambda: OLD_PROCESSOR | dict(avx_vnni=True))
+    assert processor_has_vnni()
+    assert not processor_has_bf16()
+
+
+def test_processor_without_either(monkeypatch):
     monkeypatch.setattr('torch.cpu.get_capabilities', lambda: OLD_PROCESSOR)
     assert not processor_has_bf16()
+    assert not processor_has_vnni()
 
 
 @pytest.mark.parametrize('limit, used', [('memory.max', 'memory.current'), ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')])

@@ -7,7 +7,9 @@ from course_utils.machine.checks import CheckResult, error_line, gigabytes, good
 from course_utils.machine.places import typed_command, with_variable, writable_again
 
 NEEDS = dict(memory=2e9, gpu=3e9, cache=3e9, data=.5e9, home=.01e9)  # bytes
-BF16_INSTRUCTIONS = ('avx512_bf16', 'amx_bf16', 'bf16')  # as torch calls them: two of x86, one of ARM
+# as torch calls them
+BF16_INSTRUCTIONS = ('avx512_bf16', 'amx_bf16', 'bf16')  # two of x86, one of ARM
+VNNI_INSTRUCTIONS = ('avx512_vnni', 'avx_vnni', 'dot')  # of bytes, summed in 32 bits: two of x86, one of ARM
 WITHOUT_GPU = f"`{with_variable('CUDA_VISIBLE_DEVICES', '', typed_command('lab'))}`"
 
 
@@ -39,11 +41,22 @@ def check_gpu(
                        f'`nvidia-smi` lists the programs that use it: stop those, or do without it by {WITHOUT_GPU}.')
 
 
-def processor_has_bf16() -> bool:
-    "Has the processor instructions for bfloat16? torch calculates in it without them, too, but slowly."
+def processor_has(
+    instructions,  # names, any of which will do
+) -> bool:
     import torch
     capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in BF16_INSTRUCTIONS)
+    return any(capabilities.get(name) for name in instructions)
+
+
+def processor_has_bf16() -> bool:
+    "Has the processor instructions for bfloat16? torch calculates in it without them, too, but slowly."
+    return processor_has(BF16_INSTRUCTIONS)
+
+
+def processor_has_vnni() -> bool:
+    "Does the processor sum products of bytes in 32 bits? Without such instructions ONNX Runtime sums pairs in 16, which overflow."
+    return processor_has(VNNI_INSTRUCTIONS)
 
 
 def no_gpu(driver: bool, bf16: bool) -> CheckResult:

@@ -8,6 +8,8 @@ from course_utils.report.results import read_results
 
 MAY_LOSE = .01  # accuracy, for a smaller file
 MAY_TAKE = 2.   # times the seconds of float32
+FORMAT_RESULTS = {'without VNNI': 'int8_without_vnni', 'with VNNI': 'int8'}  # kind of processor → file
+PER_CHANNEL = '8 bits, per channel'
 
 
 def points(
@@ -100,10 +102,18 @@ def format_table(rows: list) -> pd.DataFrame:
     return pd.DataFrame(lines).set_index('format')
 
 
-def smallest_harmless(rows: list) -> dict:
-    "The smallest file whose whole interval lies above a loss of one point."
-    harmless = [row for row in rows if row['loses'][1] >= -MAY_LOSE]
-    return min(harmless, key=lambda row: row['bytes'])
+def smallest_harmless(rows: list) -> dict | None:
+    "The smallest file whose whole interval lies above a loss of one point; None where there is none beside float32."
+    harmless = [row for row in rows[1:] if row['loses'][1] >= -MAY_LOSE]
+    return min(harmless, key=lambda row: row['bytes'], default=None)
+
+
+def harmless_words(rows: list) -> str:
+    "Which file may be shipped for the other, in a sentence."
+    chosen = smallest_harmless(rows)
+    if chosen is None: return 'That a smaller file costs less than a point, no whole interval shows here.'
+    return (f"The smallest file whose whole interval costs less than a point is '{chosen['name']}', {chosen['bytes'] / 1e6:.1f} MB "
+            f"in place of {rows[0]['bytes'] / 1e6:.1f}.")
 
 
 def format_words(rows: list) -> str:
@@ -114,19 +124,31 @@ def format_words(rows: list) -> str:
     best = max(as_quick or eight, key=lambda row: row['accuracy'])
     slowest = max(eight, key=lambda row: row['milliseconds'])
     defaults = min((row for row in eight if 'defaults' in row['name']), key=lambda row: row['accuracy'])
-    chosen = smallest_harmless(rows)
     return (
         f"8 bits, made with the quantizer's defaults, cost up to {-100 * defaults['loses'][0]:.1f} points ({defaults['name']}); "
         f"the best that are no slower change {points_with_interval(best['loses'])} points ({best['name']}). "
         f"Smaller is not faster by itself: a picture takes {whole['milliseconds']:.1f} ms with float32, {best['milliseconds']:.1f} ms "
         f"with those, and {slowest['milliseconds']:.0f} ms with {slowest['name']}. "
-        f"The smallest file whose whole interval costs less than a point is '{chosen['name']}', {chosen['bytes'] / 1e6:.1f} MB "
-        f"in place of {whole['bytes'] / 1e6:.1f}.")
+        f"{harmless_words(rows)}")
+
+
+def overflow_words(
+    overflowing: list,  # rows of a processor that sums pairs of products of bytes in 16 bits
+    rows: list,         # of one that sums them in 32
+) -> str:
+    "What the same format does on two kinds of processors, in two sentences."
+    points_lost = {row['name']: points_with_interval(row['loses']) for row in overflowing}
+    unharmed = next(points_with_interval(row['loses']) for row in rows if row['name'] == PER_CHANNEL)
+    seven = f'{PER_CHANNEL}, reduce_range'
+    return (f"'{PER_CHANNEL}' changes {unharmed} points where sums of bytes have room, and {points_lost[PER_CHANNEL]} "
+            f"where they overflow. With weights of 7 bits (reduce_range) it is {points_lost[seven]} there, and "
+            f"{points_lost[seven + ', convolutions alone']} if the convolutions alone are made smaller.")
 
 
 def format_note(rows: list) -> str:
     "How it was measured, and with what."
     first = rows[0]
     runtime = first.get('library', 'ONNX Runtime')
-    return (f"{first['pictures']:,} cells, each held out once in {first['folds']} folds of whole modules; "
+    drawn = 'of whole modules' if first.get('split') == 'module' else 'of cells drawn at random'
+    return (f"{first['pictures']:,} cells, each held out once in {first['folds']} folds {drawn}; "
             f"{first['size']} px, one thread; {runtime}, timm {first['versions']['timm']}. python -m data_scripts.experiments.int8, {first['date']}.")

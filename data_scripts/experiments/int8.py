@@ -1,6 +1,7 @@
 """What 16 and 8 bits cost a network, by folds: size, seconds and accuracy of the same network in several formats.
 
-`python -m data_scripts.experiments.int8` writes results/int8.json. A default of the quantizer is a row, too: it is a trap."""
+`python -m data_scripts.experiments.int8` writes results/int8.json, or, on a processor whose sums of bytes may overflow,
+results/int8_without_vnni.json. A default of the quantizer is a row, too: it is a trap."""
 import argparse, tempfile, time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from torch import nn
 
 from course_utils.config import profile
 from course_utils.data.pictures import Pictures
+from course_utils.machine.hardware import processor_has_vnni
 from course_utils.models import create_model
 from course_utils.publish.small import half_weights, quantized, without_noted_shapes
+from course_utils.report.deployment import FORMAT_RESULTS
 from course_utils.report.intervals import differences_interval
-from course_utils.report.results import read_results, result_row, write_results
+from course_utils.report.results import result_row, write_results
 from course_utils.techniques.answer import network_input
 from course_utils.techniques.export import export, quiet
 from course_utils.techniques.ladder import LITE
@@ -23,7 +26,6 @@ from course_utils.techniques.transfer import fit_head, frozen_features, linear_h
 from course_utils.training.run import groups_in
 from data_scripts.experiments.engine import cells_and_folds
 
-RESULTS = 'int8'
 CALIBRATION = 128  # training pictures that the quantizer sees
 
 
@@ -164,17 +166,18 @@ def measure_formats(size: int, limit: int | None) -> dict:  # format → a row o
 
 
 def main(arguments: list | None=None):
-    "Measures and writes results/int8.json; at profile smoke nothing is written."
+    "Measures and writes the results of this kind of processor; at profile smoke nothing is written."
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', type=int, help='side of the pictures, in pixels')
     options = parser.parse_args(arguments)
     settings = profile()
     size = options.size or settings.pick(smoke=32, cpu=96, gpu=224)
     rows = measure_formats(size, settings.pick(smoke=80, cpu=None))
-    for row in rows.values(): row |= dict(size=size, library=f'ONNX Runtime {onnxruntime.__version__}')
+    for row in rows.values(): row |= dict(size=size, split='module', library=f'ONNX Runtime {onnxruntime.__version__}')
     if settings.name == 'smoke': return rows
-    write_results(RESULTS, read_results(RESULTS) | dict(runs=rows), sort=False)
-    print(f'{len(rows)} formats measured, in results/{RESULTS}.json.')
+    results = FORMAT_RESULTS['with VNNI' if processor_has_vnni() else 'without VNNI']
+    write_results(results, dict(runs=rows), sort=False)
+    print(f'{len(rows)} formats measured, in results/{results}.json.')
 
 
 if __name__ == '__main__': main()
