@@ -439,12 +439,12 @@ def test_the_servers_packages_are_not_asked_for(): assert not {'jupyterlab', 'nb
 
 def test_the_range_of_torch_holds_the_locked_one():
     requirement = next(r for r in guest.declared() if r.name == 'torch')
-    assert guest.is_allowed(requirement, guest.locked_here()['torch'])
+    assert guest.is_allowed(requirement, guest.locked_versions()['torch'])
 
 
 def test_all_that_is_locked_is_allowed():
-    locked = guest.locked_here()
-    assert not [r.name for r in guest.declared() if not guest.is_allowed(r, locked[guest.normal_name(r.name)])]
+    locked = guest.locked_versions()
+    assert not [r.name for r in guest.declared() if not guest.is_allowed(r, locked[guest.normalised(r.name)])]
 
 
 def test_at_home_nothing_is_done(monkeypatch):

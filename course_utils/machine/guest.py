@@ -2,11 +2,14 @@
 
 The platform keeps its torch, its NumPy and all else that it has: only what is missing is installed, and a torch outside the range
 of pyproject.toml is a sentence, not an attempt."""
-import importlib, importlib.metadata, os, re, subprocess, sys, tempfile, tomllib
+import importlib, importlib.metadata, os, re, subprocess, sys, tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from course_utils.config import CourseError, root
+from packaging.requirements import Requirement
+
+from course_utils.config import CourseError
+from course_utils.machine.software import locked_versions, normalised, project, public_version
 
 PLATFORMS = {  # name → the variable that only this platform sets
     'Colab': 'COLAB_RELEASE_TAG',
@@ -32,15 +35,10 @@ def platform(environment=os.environ) -> str | None:
     return next((name for name, variable in PLATFORMS.items() if variable in environment), None)
 
 
-def normal_name(name: str) -> str: return re.sub(r'[-_.]+', '-', name).lower()
-
-
 def declared() -> list:  # of `packaging.requirements.Requirement`
     "What the course needs, with the ranges that it allows, but for the server."
-    from packaging.requirements import Requirement
-    project = tomllib.loads((root()/'pyproject.toml').read_text(encoding='utf-8'))['project']
-    requirements = [Requirement(text) for text in project['dependencies']]
-    return [r for r in requirements if normal_name(r.name) not in NOT_NEEDED]
+    requirements = [Requirement(text) for text in project()['dependencies']]
+    return [r for r in requirements if normalised(r.name) not in NOT_NEEDED]
 
 
 def installed_version(name: str) -> str | None:
@@ -51,7 +49,7 @@ def installed_version(name: str) -> str | None:
 
 def is_allowed(requirement, version: str) -> bool:
     "2.9.0+cu126 is 2.9.0, built for the platform's GPU."
-    return requirement.specifier.contains(version.split('+')[0], prereleases=True)
+    return requirement.specifier.contains(public_version(version), prereleases=True)
 
 
 def torch_problem(
@@ -78,22 +76,15 @@ def missing_requirements(
     for requirement in requirements:
         version = version_of(requirement.name)
         if version and is_allowed(requirement, version): continue
-        name = normal_name(requirement.name)
+        name = normalised(requirement.name)
         missing.append(f'{name}=={locked[name]}' if name in locked else str(requirement))
     return missing
-
-
-def locked_here() -> dict:  # name → version
-    "What constraints.txt says."
-    lines = (root()/'constraints.txt').read_text(encoding='utf-8').splitlines()
-    pairs = [line.partition('==') for line in lines if not line.startswith('#')]
-    return {normal_name(name): version for name, _, version in pairs if version}
 
 
 def install_missing(missing: list, host: str, version_of=installed_version):
     "Installs with pip, and holds on to what the platform has. Raises `CourseError` where that is not possible."
     kept = {name: version_of(name) for name in KEPT}
-    wanted = {normal_name(re.split('[=<>!~]', text)[0]) for text in missing}
+    wanted = {normalised(re.split('[=<>!~]', text)[0]) for text in missing}
     lines = [f'{name}=={version}' for name, version in kept.items() if version and name not in wanted]
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder)/'kept.txt'
@@ -119,7 +110,7 @@ def settle(version_of=installed_version) -> str:  # a sentence: what was done
     requirements = declared()
     problem = torch_problem(requirements, version_of, host)
     if problem: raise CourseError(problem)
-    missing = missing_requirements(requirements, locked_here(), version_of)
+    missing = missing_requirements(requirements, locked_versions(), version_of)
     if missing:
         install_missing(missing, host, version_of)
         importlib.invalidate_caches()

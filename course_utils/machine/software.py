@@ -43,9 +43,10 @@ def normalised(name: str) -> str:
 
 
 def locked_versions(
-    text: str,  # of a constraints file
-) -> dict:      # name → version
-    "What a constraints file says."
+    text: str | None=None,  # of a constraints file; None: the course's own
+) -> dict:                  # name → version
+    "The versions that the course was tested with."
+    if text is None: text = (root()/'constraints.txt').read_text(encoding='utf-8')
     lines = [line.split('#')[0].strip() for line in text.splitlines()]
     pairs = [line.partition('==') for line in lines]
     return {normalised(name): version for name, _, version in pairs if version}
@@ -87,12 +88,11 @@ def public_version(version: str) -> str:
 
 
 def check_packages(
-    constraints=None,  # text of constraints.txt
+    constraints=None,  # text of a constraints file; None: the course's own
     installed=None,    # name → version
     needed=None,       # names that must be there
 ) -> CheckResult:
     "Is every package there, at the version that the course was tested with? Those that only the tests need may be missing."
-    if constraints is None: constraints = (root()/'constraints.txt').read_text(encoding='utf-8')
     if installed is None: installed = installed_versions()
     if needed is None: needed = drawn_in(project()['dependencies'])
     wanted = locked_versions(constraints)
