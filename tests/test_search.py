@@ -1,5 +1,6 @@
 "Search: no finished trial is lost and none counts twice, whatever is killed; and what choosing does to a score is measured."
-import multiprocessing, os, random, signal, sqlite3, time
+import multiprocessing, os, random, signal, sqlite3, threading, time
+from contextlib import suppress
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -326,19 +327,19 @@ def test_two_workers_killed_at_random_moments(path, tmp_path, seed):
     assert nothing_doubled(study_at(path))
 
 def retries_of_a_dead_trial(path, monkeypatch):
-    "How often it is tried again where two workers find it dead in the same moment, each slow between its check and its write."
+    "How often it is tried again where two workers find it dead, and each waits between its check and its write until the other has checked, too."
     study = study_at(path)
     trial = study.ask()
     study._storage.record_heartbeat(trial._trial_id)
     time.sleep(4)  # its heart is silent
-    check = optuna.storages.RDBStorage.check_trial_is_updatable
-    def slowly(self, *args):
+    check, both_checked = optuna.storages.RDBStorage.check_trial_is_updatable, FORK.Barrier(2)
+    def waiting(self, *args):
         check(self, *args)
-        time.sleep(1)
-    monkeypatch.setattr(optuna.storages.RDBStorage, 'check_trial_is_updatable', slowly)
+        with suppress(threading.BrokenBarrierError): both_checked.wait(10)
+    monkeypatch.setattr(optuna.storages.RDBStorage, 'check_trial_is_updatable', waiting)
     both = [FORK.Process(target=lambda: optuna.storages.fail_stale_trials(study_at(path))) for _ in range(2)]
     for p in both: p.start()
-    for p in both: p.join(60)
+    for p in both: p.join(90)
     return states(study).count('WAITING')
 
 @needs_fork
