@@ -9,11 +9,8 @@ from data_scripts.experiments.bench import loading
 AT_LEAST = .7
 
 
-def speed_beside_a_ready_batch(turns): return loading.throughput(turns, device='cpu')
-
-
 def test_pictures_come_as_fast_as_they_are_learnt(capsys):
-    measured = speed_beside_a_ready_batch(12)
+    measured = loading.throughput(12, device='cpu')
     ratio = measured['ratio']['one ready batch']
     real, ready = (1 / measured['median'][name] for name in ('real pictures', 'one ready batch'))
     with capsys.disabled():
@@ -25,4 +22,4 @@ def test_slow_pictures_are_noticed(monkeypatch):
         time.sleep(.03)
         return image
     monkeypatch.setattr(loading, 'pipeline', lambda p: A.Compose([A.Lambda(image=late, p=1.)]))
-    assert speed_beside_a_ready_batch(3)['ratio']['one ready batch'] < AT_LEAST - .2
+    assert loading.throughput(3, device='cpu')['ratio']['one ready batch'] < AT_LEAST - .2

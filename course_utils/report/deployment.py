@@ -84,7 +84,7 @@ def resize_note(rows: list) -> str:
 # ---- by fewer bits ----
 
 def format_rows(
-    results: str | Path='int8',
+    results: str | Path,  # one of `FORMAT_RESULTS`, or a file
 ) -> list:  # rows, float32 first, each with its `name`
     "What was measured of every format."
     return [dict(row, name=name) for name, row in measured_rows(results).items()]
