@@ -202,6 +202,12 @@ def test_means_are_those_of_each_name_with_their_intervals():
     assert abs(high - (mean + half)) < .25 * half
 
 
+@pytest.mark.parametrize('profile, words', [('cpu', 'over pictures, of one seed'), ('gpu', 'over 3 seeds and pictures')])
+def test_words_say_what_an_interval_is_over(profile, words, monkeypatch):
+    monkeypatch.setenv('COURSE_PROFILE', profile)
+    assert C.interval_words() == words
+
+
 def test_numbers_of_a_table_are_json():
     table = pd.DataFrame(dict(gain=[.5, 1], words=['a', 'b']), index=pd.MultiIndex.from_tuples([('x', 'y'), ('z', 'y')]))
     assert C.table_numbers(table) == {'x against y': dict(gain=.5), 'z against y': dict(gain=1.)}
