@@ -36,3 +36,11 @@ def test_the_outcome_is_that_of_the_file(tmp_path, monkeypatch):
 def test_an_outcome_that_is_missing_is_a_dash(tmp_path, monkeypatch):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     assert claim_row(Claim('a', '', '05_differential_lrs')).endswith('| — | [05](05_differential_lrs.ipynb) | — |')
+
+
+def test_few_photographs_are_those_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
+    assert articles.few_photographs() == ''
+    by_count = {n: dict(accuracy=share, low=share - .1, high=share + .1) for n, share in (('10', .6), ('25', .7), ('400', .8))}
+    (tmp_path/'case_cats_dogs.json').write_text(json.dumps(dict(runs=dict(cpu=dict(by_count=by_count)))))
+    assert articles.few_photographs() == '25 photographs 70.0% (60.0% to 80.0%), 400 photographs 80.0% (70.0% to 90.0%)'

@@ -264,3 +264,8 @@ def test_limit_chooses_before_it_decodes_and_chooses_the_same(stand_ins, tmp_pat
         assert len(read) == len(few) < len(whole)
         assert (few.x == same.x).all()
         assert few.table.equals(same.table)
+
+
+def test_a_case_that_was_not_run_is_dashes(tmp_path):
+    assert set(C.case_in_words('cats_dogs', tmp_path).values()) == {'—'}
+    assert list(C.case_in_words('cats_dogs', tmp_path)) == C.CASE_WORDS

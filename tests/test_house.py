@@ -394,6 +394,19 @@ def test_readme_begins_with_what_all_rungs_add(tmp_path):
     assert figure.read_text() == drawn, 'the same numbers are drawn as the same file'
 
 
+def test_readme_shows_each_article_beside_what_came_out(tmp_path):
+    row = lambda share: dict(accuracy=share, low=share - .1, high=share + .05, data='20 + 10', minutes=1.25)
+    kept = dict(runs=dict(cpu=dict(source='dog_breeds', table=dict(reproduction=row(.5), course=row(.75)))))
+    (tmp_path/'results').mkdir()
+    (tmp_path/'results'/'case_dog_breeds.json').write_text(json.dumps(kept))
+    lines = readme.source_table(tmp_path).splitlines()
+    assert len(lines) == 2 + 4
+    dogs = next(line for line in lines if 'cases/dog_breeds' in line)
+    assert dogs.startswith('| [What breed is that dog? 120 breeds](nbs/cases/dog_breeds.ipynb) | 92.6 % on 60 to 130 pictures a class |')
+    assert dogs.endswith('| 50.0% (40.0% to 55.0%) | 75.0% (65.0% to 80.0%) | 20 + 10 of dog_breeds | 1.2 |')
+    assert sum(line.endswith('| — | — | — | — |') for line in lines) == 3, 'what was not run stays empty'
+
+
 def test_the_ladder_s_headline_is_the_readme_s(tmp_path):
     "Lesson 09's row, its card and the table of rungs come from one file."
     (tmp_path/'ladder.json').write_text(ladder_rows({'baseline': .75, '+ augmentation': .8}))

@@ -1,6 +1,7 @@
 """What the four case studies share: their pictures and which of them may be shown, trainings over seeds, and the table of article,
 reproduction and course."""
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from course_utils.training.train import train
 pd.set_option('display.max_colwidth', None)  # a table says in words what was trained, and pandas would cut them short
 
 CASE_COLUMNS = ['data', 'accuracy', 'low', 'high', 'device', 'minutes', 'seeds', 'what']  # of `case_table`
+CASE_WORDS = ['its way', 'course', 'pictures', 'minutes']  # of `case_in_words`
 GAINS = ['accuracy', 'gain', 'low', 'high', 'loss_change', 'loss_low', 'loss_high', 'seeds']  # what a case shows of `gains`
 
 
@@ -169,6 +171,24 @@ def cells_in_words(table: pd.DataFrame) -> pd.DataFrame:
 def short_minutes(minutes: float) -> str:
     "Two digits under ten minutes, else whole ones."
     return f'{minutes:.2g}' if minutes < 10 else f'{minutes:.0f}'
+
+
+def case_in_words(
+    case: str,                 # the notebook's name without ending
+    folder: Path | None=None,  # as in `read_results`; None: `results/`
+) -> dict:  # 'its way', 'course', 'pictures', 'minutes' → words; a dash for what was not measured
+    "What a case study gave at profile cpu: both accuracies with their 95 % intervals, the pictures trained on and held out, and the minutes of the course's training."
+    name = f'case_{case}'
+    run = read_results(folder/f'{name}.json' if folder else name).get('runs', {}).get('cpu', {})
+    if not run: return dict.fromkeys(CASE_WORDS, '—')
+    theirs, ours = run['table']['reproduction'], run['table']['course']
+    pictures = f"{ours['data']} of {run['source']}"
+    return dict(zip(CASE_WORDS, [share_in_words(theirs), share_in_words(ours), pictures, short_minutes(ours['minutes'])]))
+
+
+def share_in_words(
+    row: dict,  # of `measured_row`
+) -> str: return f"{row['accuracy']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
 
 
 # ---- numbers ----

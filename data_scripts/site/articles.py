@@ -7,6 +7,7 @@ from course_utils.report.results import read_results
 from course_utils.techniques.transfer import map_sizes
 
 ARTICLES_PAGE = 'articles'  # path below nbs/, without its ending
+FEW = ('25', '400')  # photographs, of those that the case study tries
 OPENING = """# The four articles
 
 > What each of the course's sources did and reported, where you find it here, and what came out beside its number.
@@ -38,6 +39,13 @@ def case_outcome(case: str) -> str:
     return '; '.join(reversed(rows))
 
 
+def few_photographs() -> str:
+    "What the course's recipe makes of few cats and dogs, where its case study measured it."
+    by_count = read_results('case_cats_dogs').get('runs', {}).get('cpu', {}).get('by_count', {})
+    rows = {n: by_count[n] for n in FEW if n in by_count}
+    return ', '.join(f"{n} photographs {row['accuracy']:.1%} ({row['low']:.1%} to {row['high']:.1%})" for n, row in rows.items())
+
+
 def last_map_of_resnet(size: int) -> str:
     "The last feature map of the network that the article took."
     *_, height, width = map_sizes('resnet50', size)[-1]
@@ -53,7 +61,8 @@ def articles() -> dict:  # title of an article → its `Claim`s
                   '01_augmentation'),
             Claim('Networks of 5.9 to 118 million parameters', 'validation loss −45 %, accuracy 85 to 97 %', '08_scaling'),
             Claim('Grad-CAM of the same pictures for every size', 'small networks look at the background, large ones at snout and whiskers', '07_gradcam'),
-            Claim('All of it together, on 20,000 photographs', '97 %', 'cases/cats_dogs', ladder_outcome('cats_dogs') or case_outcome('cats_dogs')),
+            Claim('All of it together, on 20,000 photographs', '97 %', 'cases/cats_dogs',
+                  '; '.join(filter(None, [ladder_outcome('cats_dogs') or case_outcome('cats_dogs'), few_photographs()]))),
         ],
         'Improving model accuracy: rock, paper, scissors': [
             Claim('Why own data fail: little variety, rare classes, other pictures in production', '85 to 90 % by a random split, as a rule of thumb',
@@ -78,6 +87,11 @@ def articles() -> dict:  # title of an article → its `Claim`s
             Claim('Pictures of 32 px made larger by a bicubic resize', '', '12_your_pictures'),
         ],
     }
+
+
+def case_claims() -> dict:  # title of an article → its `Claim` that has a case study
+    "The case studies."
+    return {title: claim for title, claims in articles().items() for claim in claims if claim.page.startswith('cases/')}
 
 
 def claim_row(claim: Claim) -> str:

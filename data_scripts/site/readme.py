@@ -7,10 +7,12 @@ import matplotlib.pyplot as plt
 
 from course_utils.config import CourseError, root, write_whole
 from course_utils.explorers.ladder import draw_climbs
+from course_utils.report.cases import case_in_words
 from course_utils.report.headlines import headline_of
 from course_utils.report.ladder_results import bottom_to_top, ladder_in_words, ladder_steps, ladders_measured, one_fold_words
 from course_utils.report.results import read_results
 from course_utils.show.words import plural
+from data_scripts.site.articles import case_claims
 
 ROOT = root()
 
@@ -143,7 +145,20 @@ def rung_rows(ladder: dict) -> list:
     return rows
 
 
-TABLES = dict(result=first_look, lessons=lesson_table, ladder=ladder_table)
+# ---- the sources' own data ----
+
+def source_table(
+    folder: Path = ROOT,
+) -> str:  # Markdown
+    "A row for each article: what it reports, and what its way and the course's gave here, on one split of the same pictures."
+    rows = ['| article | it reports | its way, here | the course | pictures here, trained + held out | minutes |', '|---|---|--:|--:|---|--:|']
+    for title, claim in case_claims().items():
+        words = case_in_words(claim.page.removeprefix('cases/'), folder/'results')
+        rows.append(markdown_row([f'[{title}](nbs/{claim.page}.ipynb)', claim.reported, *words.values()]))
+    return '\n'.join(rows)
+
+
+TABLES = dict(result=first_look, lessons=lesson_table, sources=source_table, ladder=ladder_table)
 
 
 # ---- into the file ----
@@ -172,4 +187,4 @@ def main(arguments=None):
     "Writes the tables into README.md, and its figure."
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     update()
-    print('README.md: its figure and the tables of lessons and of the ladder are up to date.')
+    print('README.md: its figure and the tables of lessons, of the sources and of the ladder are up to date.')
