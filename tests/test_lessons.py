@@ -89,6 +89,23 @@ def test_a_lesson_finds_its_modules_settings_and_places(tmp_path):
     assert not list((tmp_path/'results').iterdir()), 'a run without save leaves the kept results alone'
 
 
+@pytest.mark.parametrize('fresh', [False, True])
+def test_a_fresh_run_finds_nothing_that_was_kept(fresh, tmp_path, monkeypatch):
+    "Maps of frozen stages found from an earlier run would make its seconds too few."
+    monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
+    (tmp_path/'cache'/'maps').mkdir(parents=True)
+    (tmp_path/'cache'/'maps'/'kept.npy').touch()
+    path = course(tmp_path, CODE("""
+        from course_utils.config import cache_dir
+        found = list(cache_dir().rglob('*.npy'))
+        (cache_dir()/'new').mkdir(parents=True)
+        len(found)"""))
+    notebook, _ = run_notebook(path, fresh=fresh, scratch=tmp_path/'run')
+    assert notebook.cells[-1].outputs[0].data['text/plain'] == ('0' if fresh else '1')
+    assert (tmp_path/'cache'/'new').exists() == (not fresh)
+    assert not (tmp_path/'run'/'cache').exists(), 'what a fresh run has kept goes with it'
+
+
 @pytest.mark.fault
 def test_a_failing_cell_is_named(tmp_path):
     path = course(tmp_path, CODE('a = 1'), CODE('b = 2\nc = 3\nd = 4\nraise ValueError("far\\ntoo far")'))

@@ -181,9 +181,10 @@ def case_in_words(
     name = f'case_{case}'
     run = read_results(folder/f'{name}.json' if folder else name).get('runs', {}).get('cpu', {})
     if not run: return dict.fromkeys(CASE_WORDS, '—')
-    theirs, ours = run['table']['reproduction'], run['table']['course']
-    pictures = f"{ours['data']} of {run['source']}"
-    return dict(zip(CASE_WORDS, [share_in_words(theirs), share_in_words(ours), pictures, short_minutes(ours['minutes'])]))
+    reproduction, course = run['table']['reproduction'], run['table']['course']
+    pictures = f"{course['data']} of {run['source']}"
+    values = [share_in_words(reproduction), share_in_words(course), pictures, short_minutes(course['minutes'])]
+    return dict(zip(CASE_WORDS, values))
 
 
 def share_in_words(

@@ -57,7 +57,7 @@ def run_notebook(
     path: Path,                   # a lesson's notebook, in a folder `nbs`
     profile: str = 'smoke',
     data: str = '',               # `COURSE_DATA`; empty leaves what is set
-    fresh: bool = False,          # train again even where a kept training would do
+    fresh: bool = False,          # find nothing that was kept, as on the first day: no training, no maps of frozen stages, no decoded pictures
     scratch: Path | None = None,  # where the copies go; `.cache/lessons/PROFILE` by default
     watched: bool = False,        # the run is kept: write down what its seconds go to, and compare it with no earlier one
     cells: list | None = None,    # ids of those that are run; None: all
@@ -80,6 +80,7 @@ def run_notebook(
     start = time.monotonic()
     failure = execute(client, path.stem, environment)
     seconds = time.monotonic() - start
+    if fresh: shutil.rmtree(scratch/'cache', ignore_errors=True)  # it can hold gigabytes
     write_notebook(notebook, copied)
     if failure:
         number, cell = client.position
@@ -100,7 +101,7 @@ def copy_course(path: Path, scratch: Path) -> Path:
 
 
 def kernel_environment(profile: str, data: str, fresh: bool, scratch: Path) -> dict:
-    "The kernel's: it writes into the copy, and finds the course's modules, pictures and kept trainings."
+    "The kernel's: it writes into the copy, and finds the course's modules and pictures; kept trainings, too, unless it is to be fresh."
     paths = [str(ROOT)]
     if os.environ.get('PYTHONPATH'): paths.append(os.environ['PYTHONPATH'])
     environment = os.environ | dict(
@@ -112,7 +113,7 @@ def kernel_environment(profile: str, data: str, fresh: bool, scratch: Path) -> d
         PYTHONPATH=os.pathsep.join(paths),
     )
     if data: environment['COURSE_DATA'] = data
-    if fresh: environment['COURSE_FRESH'] = '1'
+    if fresh: environment |= dict(COURSE_FRESH='1', COURSE_CACHE=str(scratch/'cache'))  # maps that were kept would make its seconds too few
     return environment
 
 

@@ -7,7 +7,7 @@ from course_utils.report.results import read_results
 from course_utils.techniques.transfer import map_sizes
 
 ARTICLES_PAGE = 'articles'  # path below nbs/, without its ending
-FEW = ('25', '400')  # photographs, of those that the case study tries
+SHOWN_COUNTS = ('25', '400')  # photographs, of those that the case study tries
 OPENING = """# The four articles
 
 > What each of the course's sources did and reported, where you find it here, and what came out beside its number.
@@ -42,7 +42,7 @@ def case_outcome(case: str) -> str:
 def few_photographs() -> str:
     "What the course's recipe makes of few cats and dogs, where its case study measured it."
     by_count = read_results('case_cats_dogs').get('runs', {}).get('cpu', {}).get('by_count', {})
-    rows = {n: by_count[n] for n in FEW if n in by_count}
+    rows = {n: by_count[n] for n in SHOWN_COUNTS if n in by_count}
     return ', '.join(f"{n} photographs {row['accuracy']:.1%} ({row['low']:.1%} to {row['high']:.1%})" for n, row in rows.items())
 
 
