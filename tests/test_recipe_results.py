@@ -75,6 +75,13 @@ def test_which_half_was_kept_is_told(changes, words, tmp_path):
     assert words in recipes_in_words(kept_in(tmp_path, **changes))
 
 
+def test_the_days_of_all_folders_are_told(tmp_path):
+    assert recipes_in_words(kept_in(tmp_path)).endswith('torch 2, 2026-01-01.')
+    later = dict(runs=dict(birds=ROW, cells=ROW | dict(date='2026-01-03')))
+    (tmp_path/'recipes.json').write_text(json.dumps(later))
+    assert recipes_in_words(tmp_path/'recipes.json').endswith('torch 2, 2026-01-01 to 2026-01-03.')
+
+
 def test_a_folder_is_a_row(tmp_path):
     table = recipes_measured(kept_in(tmp_path))
     assert list(table.columns) == RECIPE_COLUMNS

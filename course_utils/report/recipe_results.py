@@ -27,16 +27,13 @@ def recipe_row(run: dict) -> dict:
 def recipes_in_words(
     results='recipes',  # as in `read_results`
 ) -> str:               # a line for each folder, and one on fine-tuning; empty where nothing was measured
-    "What each recipe reached, who judged it, and whether fine-tuning was kept and paid."
+    "Who judged each recipe, and whether fine-tuning was kept and paid: what the table of `recipes_measured` does not say."
     runs = read_results(results).get('runs', {})
     if not runs: return ''
-    lines = []
-    for name, run in runs.items():
-        low, high = run['interval']
-        lines.append(f"{name}: {run['accuracy']:.1%} ({low:.1%} to {high:.1%}) of {run['judged_by']:,} pictures that it had not seen, "
-                     f"{run['classes']} classes, {run['seconds'] / 60:.1f} minutes ({run['device']}); {half_words(run)}.")
+    lines = [f"{name}: judged by {run['judged_by']:,} pictures that it had not seen ({run['device']}); {half_words(run)}." for name, run in runs.items()]
     first = next(iter(runs.values()))
-    lines.append(f"Each was given {first['minutes']:g} minutes; torch {first['versions']['torch']}, {first['date']}.")
+    dates = sorted({run['date'] for run in runs.values()})
+    lines.append(f"Each was given {first['minutes']:g} minutes; torch {first['versions']['torch']}, {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.")
     return '\n'.join(lines)
 
 

@@ -18,7 +18,7 @@ READING_CELLS = {  # lesson → ids of the cells that need nothing but its impor
     '06_tta': ['views-by-folds'],
     '08_scaling': ['by-folds'],
     '09_ladder': ['ff2222c5', '3755d72b'],
-    '12_your_pictures': ['bits-table', 'bits-words'],
+    '12_your_pictures': ['recipe-worth', 'bits-table', 'bits-words'],
     '13_newer_techniques': ['measured13', 'measured-on13'],
 }
 
