@@ -129,22 +129,29 @@ def test_the_sheet_says_what_is_clear_and_advises_against_nothing(ladder, sheet,
     assert verdicts == ['better', 'not clear', 'worse', 'better']
 
 
+CASE_TITLES = ['Cats and dogs', 'Dog breeds', 'CIFAR', 'Rock, paper, scissors']
+
+
 def test_without_a_ladder_both_pages_say_so(tmp_path, monkeypatch, sheet, capsys):
     monkeypatch.setenv('COURSE_RESULTS', str(tmp_path))
     sentence = 'Not measured yet: make ladder\n'
     assert sheet['ladder_measured_on']() + '\n' == sentence
     assert recipe(sheet) == []
     assert capsys.readouterr().out == sentence
-    shown = run_cells(cells('index')[1:], {})
-    assert [type(s).__name__ for s in shown] == ['Markdown']
+    minutes, case_table = run_cells(cells('index')[1:], {})
     assert capsys.readouterr().out == sentence
+    assert [type(shown).__name__ for shown in (minutes, case_table)] == ['Markdown'] * 2
+    assert case_table.data.splitlines()[2:] == [f'| {case} | — | — | — | — | ' for case in CASE_TITLES], 'what was not run stays empty'
 
 
 def test_the_home_page_draws_the_ladder_and_the_minutes(ladder, tmp_path, capsys):
     ladder({'baseline': .6, '+ augmentation': .7, '+ transfer': .8})
     (tmp_path/'lessons.json').write_text(json.dumps({'00_overfitting': dict(cpu=dict(seconds=90), smoke=dict(seconds=9)), '03_lr_finder': dict(cpu=dict(seconds=150)), '04_sgdr': {}}))
     (tmp_path/'lesson_03.json').write_text('{"headline": "it falls"}')
-    figure, minutes = run_cells(cells('index')[1:], {})
+    row = dict(accuracy=.5, low=.4, high=.6, data='20 + 10', minutes=2)
+    (tmp_path/'case_dog_breeds.json').write_text(json.dumps(dict(runs=dict(cpu=dict(source='dog_breeds', table=dict(reproduction=row, course=row))))))
+    figure, minutes, case_table = run_cells(cells('index')[1:], {})
+    assert '| Dog breeds | 50.0% (40.0% to 60.0%) | 50.0% (40.0% to 60.0%) | 20 + 10 of dog_breeds | 2 | ' in case_table.data.splitlines()
     printed = capsys.readouterr().out
     assert re.search(r'Solar cells, from (5\d|6\d)\.\d% at the bottom to (7\d|8\d)\.\d% at the top: \+.+, better, 1\.0 minutes a training', figure.alt)
     assert 'Solar cells, from' in printed
