@@ -43,7 +43,7 @@ def colour_photographs(tmp_path_factory):
 def test_lesson_on_a_folder_of_colour_photographs(path, tmp_path, colour_photographs, monkeypatch):
     "What it decoded is kept in a cache of its own, with the file that is no picture: so it did read this folder."
     monkeypatch.setenv('COURSE_CACHE', str(tmp_path/'cache'))
-    notebook, _ = run_notebook(path, 'smoke', data=str(colour_photographs), fresh=True, scratch=tmp_path/'run')
+    notebook, _ = run_notebook(path, 'smoke', data=str(colour_photographs), scratch=tmp_path/'run')
     assert str(colour_photographs/'cat'/'notes.jpg') in unreadable_files(tmp_path/'cache')
     if path.stem == '00_overfitting': assert 'my photographs' in json.dumps(notebook)
 
