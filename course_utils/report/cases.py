@@ -173,13 +173,21 @@ def short_minutes(minutes: float) -> str:
     return f'{minutes:.2g}' if minutes < 10 else f'{minutes:.0f}'
 
 
+def kept_case(
+    case: str,                 # the notebook's name without ending
+    folder: Path | None=None,  # of results; None: `results/`
+) -> dict:  # what `record_case` wrote
+    "A case study as it was run last at profile cpu; nothing where it was not."
+    name = f'case_{case}'
+    return read_results(folder/f'{name}.json' if folder else name).get('runs', {}).get('cpu', {})
+
+
 def case_in_words(
     case: str,                 # the notebook's name without ending
-    folder: Path | None=None,  # as in `read_results`; None: `results/`
+    folder: Path | None=None,  # see `kept_case`
 ) -> dict:  # 'its way', 'course', 'pictures', 'minutes' → words; a dash for what was not measured
     "What a case study gave at profile cpu: both accuracies with their 95 % intervals, the pictures trained on and held out, and the minutes of the course's training."
-    name = f'case_{case}'
-    run = read_results(folder/f'{name}.json' if folder else name).get('runs', {}).get('cpu', {})
+    run = kept_case(case, folder)
     if not run: return dict.fromkeys(CASE_WORDS, '—')
     reproduction, course = run['table']['reproduction'], run['table']['course']
     pictures = f"{course['data']} of {run['source']}"

@@ -1,10 +1,9 @@
 """The page of the sources: what each of the four articles did and reported, where the course teaches it, and what came out here."""
 from dataclasses import dataclass
 
-from course_utils.report.cases import share_in_words
+from course_utils.report.cases import kept_case, share_in_words
 from course_utils.report.headlines import headline_of
 from course_utils.report.ladder_results import ladder_in_words, measured_ladder
-from course_utils.report.results import read_results
 from course_utils.techniques.transfer import map_sizes
 
 ARTICLES_PAGE = 'articles'  # path below nbs/, without its ending
@@ -35,14 +34,14 @@ def ladder_outcome(data: str) -> str: return ladder_in_words(measured_ladder(dat
 
 def case_outcome(case: str) -> str:
     "The reproduction's and the course's accuracy of a case study, with their intervals."
-    table = read_results(f'case_{case}').get('runs', {}).get('cpu', {}).get('table', {})
+    table = kept_case(case).get('table', {})
     rows = [f"{kind} {share_in_words(row)}, {row['what']}" for kind, row in table.items()]
     return '; '.join(reversed(rows))
 
 
 def few_photographs() -> str:
     "What the course's recipe makes of few cats and dogs, where its case study measured it."
-    by_count = read_results('case_cats_dogs').get('runs', {}).get('cpu', {}).get('by_count', {})
+    by_count = kept_case('cats_dogs').get('by_count', {})
     rows = {n: by_count[n] for n in SHOWN_COUNTS if n in by_count}
     return ', '.join(f'{n} photographs {share_in_words(row)}' for n, row in rows.items())
 
